@@ -1,0 +1,32 @@
+// A client without workers: its parts over one session.
+import type { Driver } from '../driver/driver.js'
+import { createProducer } from './enqueue.js'
+import { createJob } from './job.js'
+import { createJobVerbs } from './jobs.js'
+import { createQueueVerbs } from './queues.js'
+import { createResults, type ResultWaiters } from './result.js'
+import { createSession, type Session } from './session.js'
+import type { ClientCore, ClientOptions } from './types.js'
+
+/** The parts of a client that a worker needs besides its public face. */
+export interface ClientParts<Tx> {
+  readonly session: Session<Tx>
+  readonly results: ResultWaiters
+  readonly core: Omit<ClientCore<Tx>, 'connect' | 'close' | typeof Symbol.asyncDispose>
+}
+
+/** @param load gives the driver; called once, at first use. */
+export function createClientParts<Tx>(load: () => Promise<Driver<Tx>>, options: ClientOptions): ClientParts<Tx> {
+  const session = createSession(load, options)
+  const results = createResults(session)
+  return {
+    session,
+    results,
+    core: {
+      ...createProducer(session, results),
+      job: (task, id) => createJob(session, results, task, id, false),
+      jobs: createJobVerbs(session),
+      queues: createQueueVerbs(session),
+    },
+  }
+}

@@ -1,0 +1,200 @@
+// From a task and an input to envelopes on the broker: validate, encode, publish. With `tx` all of it happens before the
+// call returns, and errors are thrown rather than returned, so that a synchronous transaction rolls back.
+import { encode } from '../core/codec.js'
+import { toMs } from '../core/duration.js'
+import { PARENT_HEADER, type Envelope, type HeaderMap } from '../core/envelope.js'
+import { ConfigurationError, JobConflictError, ValidationError, hasCode, messageOf } from '../core/errors.js'
+import { newId } from '../core/id.js'
+import { checkKey } from '../core/name.js'
+import { check, validationError, type Checked } from '../core/schema.js'
+import { checkPriority, refuseUnknown, specOf, uniqueClaim, type Task, type TaskSpec } from '../core/task.js'
+import type { Receipt } from '../driver/driver.js'
+import { createJob, type Results } from './job.js'
+import type { Session } from './session.js'
+import type { EnqueueOptions, Job, Producer } from './types.js'
+
+const KNOWN = ['id', 'delay', 'runAt', 'priority', 'unique', 'group', 'headers', 'tx']
+const MAX_HEADERS = 16 * 1024
+/** Jobs per call to the driver, so that a large `enqueueMany` leaves room for others. */
+const CHUNK = 1000
+
+type AnyTask = Task<any, any, any, any>
+type Options = EnqueueOptions<any>
+
+/** The job whose handler enqueues, so that its children know their parent and trace. */
+export interface Parent {
+  readonly id: string
+  readonly headers: HeaderMap
+}
+
+export function createProducer<Tx>(session: Session<Tx>, results: Results, parent?: Parent): Producer<Tx> {
+  function build(task: AnyTask, spec: TaskSpec, input: unknown, o: Options): Envelope {
+    const now = Date.now()
+    const body = encode(input, `Input of task "${task.name}"`)
+    const notBefore = dueTime(o, now)
+    const unique = o.unique ?? callerFunction(task, 'unique', () => spec.unique?.(input))
+    const group = o.group ?? callerFunction(task, 'group', () => spec.group?.(input))
+    return {
+      id: o.id === undefined ? newId(now) : checkKey('The job id', o.id),
+      queue: spec.queue,
+      name: task.name,
+      body,
+      headers: headersOf(o.headers, parent),
+      priority: o.priority === undefined ? spec.priority : checkPriority(o.priority),
+      enqueuedAt: now,
+      keep: { ...session.keep, ...spec.retention },
+      ...(notBefore !== undefined && { notBefore }),
+      ...(spec.expires !== undefined && { expiresAt: now + spec.expires }),
+      ...(unique !== undefined && { unique: uniqueClaim(unique) }),
+      ...(group !== undefined && { group: checkKey('The group', group) }),
+    }
+  }
+
+  const jobOf = (task: AnyTask, envelope: Envelope, receipt: Receipt): Job<any> => {
+    if (receipt.name !== undefined && receipt.name !== envelope.name)
+      throw new JobConflictError(
+        `The id "${receipt.id}" belongs to a job of task "${receipt.name}", so task "${envelope.name}" cannot use it.`,
+        { id: envelope.id, holder: receipt.id },
+      )
+    return createJob(session, results, task, receipt.id, receipt.duplicate)
+  }
+
+  async function publish(task: AnyTask, envelopes: readonly Envelope[]): Promise<Job<any>[]> {
+    const { broker } = await session.open()
+    const jobs: Job<any>[] = []
+    for (let from = 0; from < envelopes.length; from += CHUNK) {
+      const chunk = envelopes.slice(from, from + CHUNK)
+      const receipts = await broker.publish({ envelopes: chunk }).catch((error: unknown) => {
+        // Everything from here on may be sent again with the same ids.
+        if (hasCode(error, 'ERR_BROKER_UNAVAILABLE'))
+          Object.assign(error, { ids: envelopes.slice(from).map((envelope) => envelope.id) })
+        throw error
+      })
+      jobs.push(...receipts.map((receipt, i) => jobOf(task, chunk[i]!, receipt)))
+    }
+    return jobs
+  }
+
+  function publishInTx(task: AnyTask, envelopes: readonly Envelope[], tx: Tx): Promise<Job<any>[]> {
+    const published = session.opened().broker.publish({ envelopes, tx })
+    return published.then((receipts) => receipts.map((receipt, i) => jobOf(task, envelopes[i]!, receipt)))
+  }
+
+  return {
+    enqueue(task: AnyTask, ...[input, o = {}]: any[]) {
+      const options = o as Options
+      if (options.tx !== undefined) {
+        const envelope = build(task, checkOptions(task, options), validNow(task, input), options)
+        return publishInTx(task, [envelope], options.tx as Tx).then(([job]) => job!)
+      }
+      return (async () => {
+        const spec = checkOptions(task, options)
+        const envelope = build(task, spec, await valid(task, spec, input), options)
+        return (await publish(task, [envelope]))[0]!
+      })()
+    },
+    enqueueMany(task: AnyTask, inputs: Iterable<any>, o: Options & { each?: (input: any) => Options } = {}) {
+      const { each, ...common } = o
+      const optionsFor = (input: unknown) => ({ ...common, ...each?.(input) })
+      if (common.tx !== undefined) {
+        const envelopes = Array.from(inputs, (input, i) =>
+          atIndex(i, () =>
+            build(task, checkOptions(task, optionsFor(input)), validNow(task, input), optionsFor(input)),
+          ),
+        )
+        return publishInTx(task, envelopes, common.tx as Tx)
+      }
+      return (async () => {
+        const envelopes: Envelope[] = []
+        for (const input of inputs) {
+          const options = optionsFor(input)
+          const spec = checkOptions(task, options)
+          const checked = await valid(task, spec, input).catch((error: unknown) =>
+            atIndex(envelopes.length, () => fail(error)),
+          )
+          envelopes.push(atIndex(envelopes.length, () => build(task, spec, checked, options)))
+        }
+        return publish(task, envelopes)
+      })()
+    },
+  }
+}
+
+function checkOptions(task: AnyTask, o: Options): TaskSpec {
+  const spec = specOf(task)
+  refuseUnknown(`enqueue("${task.name}")`, o, KNOWN)
+  return spec
+}
+
+/** The input as given, once its schema has let it pass; what the schema made of it is not sent. */
+async function valid(task: AnyTask, spec: TaskSpec, input: unknown): Promise<unknown> {
+  return passed(task, input, await check(spec.input, input))
+}
+
+function validNow(task: AnyTask, input: unknown): unknown {
+  const checked = check(specOf(task).input, input)
+  if (checked instanceof Promise) {
+    checked.catch(() => {})
+    throw new ValidationError(
+      `The input schema of "${task.name}" is asynchronous, which a call with { tx } cannot wait for. Use a synchronous schema.`,
+    )
+  }
+  return passed(task, input, checked)
+}
+
+function passed(task: AnyTask, input: unknown, checked: Checked): unknown {
+  if ('issues' in checked) throw validationError(`Input of task "${task.name}"`, checked.issues)
+  return input
+}
+
+function dueTime(o: Options, now: number): number | undefined {
+  if (o.delay !== undefined && o.runAt !== undefined) throw new ConfigurationError('Give `delay` or `runAt`, not both.')
+  if (o.delay !== undefined) return now + Math.ceil(toMs(o.delay, 'delay'))
+  if (o.runAt === undefined) return undefined
+  const time = o.runAt instanceof Date ? o.runAt.getTime() : Number.NaN
+  if (Number.isNaN(time)) throw new ConfigurationError(`runAt: ${String(o.runAt)} is no valid Date.`)
+  return time
+}
+
+function callerFunction<T>(task: AnyTask, option: string, call: () => T): T {
+  try {
+    return call()
+  } catch (cause) {
+    throw new ConfigurationError(`The \`${option}\` function of task "${task.name}" threw: ${messageOf(cause)}`, {
+      cause,
+    })
+  }
+}
+
+function headersOf(given: HeaderMap | undefined, parent: Parent | undefined): HeaderMap {
+  const headers: Record<string, string> = {}
+  if (parent) {
+    headers[PARENT_HEADER] = parent.id
+    for (const name of ['traceparent', 'tracestate']) {
+      const value = parent.headers[name]
+      if (value !== undefined) headers[name] = value
+    }
+  }
+  for (const [name, value] of Object.entries(given ?? {})) {
+    if (typeof value !== 'string')
+      throw new ConfigurationError(`headers: "${name}" is a ${typeof value}; headers are text.`)
+    headers[name.toLowerCase()] = value
+  }
+  const size = Object.entries(headers).reduce((sum, [name, value]) => sum + name.length + value.length, 0)
+  if (size > MAX_HEADERS) throw new ConfigurationError(`headers: ${size} characters are more than ${MAX_HEADERS}.`)
+  return headers
+}
+
+function atIndex<T>(i: number, call: () => T): T {
+  try {
+    return call()
+  } catch (error) {
+    if (hasCode(error, 'ERR_VALIDATION') || hasCode(error, 'ERR_PAYLOAD_TOO_LARGE'))
+      error.message = `inputs[${i}]: ${error.message}`
+    throw error
+  }
+}
+
+function fail(error: unknown): never {
+  throw error
+}

@@ -1,0 +1,82 @@
+// What the parts of a client share: the driver, dialled at first use, and the options with their defaults.
+import { toMs } from '../core/duration.js'
+import { ClientClosedError, ConfigurationError, UnsupportedError } from '../core/errors.js'
+import { checkName } from '../core/name.js'
+import { keepMs, refuseUnknown } from '../core/task.js'
+import type { Driver, StatefulDriver } from '../driver/driver.js'
+import { guard } from '../driver/guard.js'
+import { createLogger, type Logger } from '../observe/log.js'
+import type { ClientOptions } from './types.js'
+
+const DAY = 86_400_000
+
+export interface Session<Tx> {
+  readonly log: Logger
+  readonly keep: { readonly completed: number; readonly dead: number }
+  /** The driver, connected. Dials at the first call, and again after one that failed. */
+  open(): Promise<StatefulDriver<Tx>>
+  /** The driver if it is connected already: for calls that must not wait. */
+  opened(): StatefulDriver<Tx>
+  readonly closed: boolean
+  close(): Promise<void>
+}
+
+const KNOWN = ['namespace', 'migrate', 'log', 'publishTimeout', 'retention']
+
+/** @param load gives the driver; called once, at first use. */
+export function createSession<Tx>(load: () => Promise<Driver<Tx>>, options: ClientOptions): Session<Tx> {
+  refuseUnknown('createClient()', options, KNOWN)
+  const keep = { completed: DAY, dead: 30 * DAY, ...keepMs(options.retention) }
+  const publishTimeout = toMs(options.publishTimeout ?? '10s', 'publishTimeout')
+  if (options.namespace !== undefined) checkName('The namespace', options.namespace)
+  const log = options.log ?? createLogger()
+  let dialling: Promise<StatefulDriver<Tx>> | undefined
+  let driver: StatefulDriver<Tx> | undefined
+  let closing: Promise<void> | undefined
+
+  async function dial(): Promise<StatefulDriver<Tx>> {
+    const guarded = guard(statefulOf(await load()))
+    await guarded.connect({
+      ...(options.namespace !== undefined && { namespace: options.namespace }),
+      migrate: options.migrate ?? true,
+      publishTimeout,
+      log: (level, message, fields = {}) => log[level](fields, message),
+    })
+    driver = guarded
+    return guarded
+  }
+
+  return {
+    log,
+    keep,
+    get closed() {
+      return closing !== undefined
+    },
+    async open() {
+      if (closing) throw new ClientClosedError()
+      dialling ??= dial().catch((error: unknown) => {
+        dialling = undefined
+        throw error
+      })
+      return dialling
+    },
+    opened() {
+      if (closing) throw new ClientClosedError()
+      if (driver) return driver
+      throw new ConfigurationError(
+        'This client is not connected yet: `await client.connect()` before a call with { tx }.',
+      )
+    },
+    close: () =>
+      (closing ??= (async () => {
+        const dialled = await dialling?.catch(() => undefined)
+        await dialled?.close()
+      })()),
+  }
+}
+
+function statefulOf<Tx>(driver: Driver<Tx>): StatefulDriver<Tx> {
+  const missing = (['jobs', 'workers', 'state', 'signals'] as const).filter((port) => driver[port] === undefined)
+  if (missing.length === 0) return driver as StatefulDriver<Tx>
+  throw new UnsupportedError(`The ${driver.name} driver keeps no ${missing.join(', ')}: add a store.`)
+}

@@ -1,0 +1,184 @@
+// The public types of a client: what services ask for, and what operators see.
+import type { Duration } from '../core/duration.js'
+import type { HeaderMap } from '../core/envelope.js'
+import type { DeadReason } from '../core/errors.js'
+import type { JobState, Priority } from '../core/job.js'
+import type { Keep, Task, Unique } from '../core/task.js'
+import type { Driver, StatefulDriver } from '../driver/driver.js'
+import type { Logger } from '../observe/log.js'
+
+/** Input and options of a call; the input may be left out where it may be `undefined`. */
+export type Args<Send, O> = undefined extends Send ? [input?: Send, options?: O] : [input: Send, options?: O]
+
+export interface EnqueueOptions<Tx = never> {
+  /** Chosen by the caller: enqueueing the same id again is the same job while it is kept. Left out: a UUIDv7. */
+  id?: string
+  /** Not before so long from now. */
+  delay?: Duration
+  /** Not before this time. */
+  runAt?: Date
+  /** 0 to 9, 9 first; default the task's. */
+  priority?: Priority
+  /** Overrides the task's unique key. */
+  unique?: string | Unique
+  /** Overrides the task's group. */
+  group?: string
+  /** Carried unread; at most 16 KiB. */
+  headers?: HeaderMap
+  /** An open transaction of the driver's product: the job exists exactly when it commits. */
+  tx?: Tx
+}
+
+/** What services ask for. A client and a handler's context both are one. */
+export interface Producer<in Tx = never> {
+  /**
+   * Queue one job. Resolves once it is durable.
+   * @throws ValidationError, PayloadTooLargeError, BrokerUnavailableError, UnsupportedError
+   */
+  enqueue<Send, Output>(
+    task: Task<Send, any, any, Output>,
+    ...args: Args<Send, EnqueueOptions<Tx>>
+  ): Promise<Job<Output>>
+  /**
+   * Queue many jobs of one task; one answer each, in order. `each` gives the options of single inputs. An input that does
+   * not fit rejects the call before anything is queued.
+   */
+  enqueueMany<Send, Output>(
+    task: Task<Send, any, any, Output>,
+    inputs: Iterable<NoInfer<Send>>,
+    o?: EnqueueOptions<Tx> & { each?: (input: NoInfer<Send>) => EnqueueOptions },
+  ): Promise<readonly Job<Output>[]>
+}
+
+/** A job to wait for. Making one costs no I/O. */
+export interface Job<Output = unknown> {
+  id: string
+  /** The id, or the unique key, belonged to this standing job already. */
+  duplicate: boolean
+  /**
+   * The result, as the output schema parsed it. Waits at most `timeout`, default 1 minute.
+   * @throws JobFailedError, JobCancelledError, JobNotFoundError, ResultTimeoutError, ClientClosedError, or the signal's reason
+   */
+  result(o?: { timeout?: Duration; signal?: AbortSignal }): Promise<Output>
+  /** @throws JobNotFoundError */
+  info(): Promise<JobInfo>
+  /** A waiting job never runs, a running one gets its signal. `false`: it has finished already. */
+  cancel(): Promise<boolean>
+}
+
+/** A job as an operator sees it. */
+export interface JobInfo {
+  id: string
+  name: string
+  queue: string
+  state: JobState
+  reason?: DeadReason
+  /** Attempts spent, and the one under way. */
+  attempt: number
+  /** Runs that ended with the death of their process. */
+  crashes: number
+  /** Hand-overs so far, for whatever reason. */
+  run: number
+  priority: number
+  progress?: number
+  note?: string
+  input: unknown
+  output?: unknown
+  /** At most 5, the newest last. */
+  errors: { name: string; message: string; stack?: string; at: Date }[]
+  headers: HeaderMap
+  group?: string
+  uniqueKey?: string
+  worker?: string
+  /** Why it waits although it was handed over before, and since when. */
+  blocked?: { why: 'stop' | 'later' | 'no-handler' | 'limit'; since: Date }
+  /** A cancel was asked for; the handler has not ended yet. */
+  cancelling: boolean
+  enqueuedAt: Date
+  /** When it became ready, or will. */
+  dueAt: Date
+  startedAt?: Date
+  finishedAt?: Date
+}
+
+/** Which jobs. Every part given must hold. */
+export interface JobFilter {
+  ids?: readonly string[]
+  task?: string | Task
+  queue?: string
+  states?: readonly JobState[]
+  reason?: DeadReason
+  group?: string
+  /** Text that the last error contains, in any case. */
+  error?: string
+  /** Enqueued at or after. */
+  since?: Date
+  /** Enqueued before. */
+  before?: Date
+  /** Of a page; default 50, at most 1000. */
+  limit?: number
+  cursor?: string
+}
+
+export interface QueueInfo {
+  readonly name: string
+  readonly paused: boolean
+  readonly ready: number
+  /** Delayed, and never tried yet. */
+  readonly scheduled: number
+  /** Waiting for another attempt. */
+  readonly retrying: number
+  readonly active: number
+  readonly dead: number
+  /** How long the oldest ready job has been ready. */
+  readonly oldestMs?: number
+}
+
+/** A driver, or a broker and a store that together make one. */
+export type Target<Tx> = Driver<Tx> | { broker: string | Driver; store: string | StatefulDriver<Tx> }
+
+export type ClientOptions = {
+  /** Jobs of different namespaces do not see each other on one store. */
+  namespace?: string
+  /** Create or migrate the schema at connect; default `true`. `false`: `millrace setup` has done it. */
+  migrate?: boolean
+  /** Default: warnings and errors on standard error. */
+  log?: Logger
+  /** How long a write may go unanswered; default 10 s. */
+  publishTimeout?: Duration
+  /** Defaults: completed (and cancelled) 1 day, dead 30 days. */
+  retention?: Keep
+}
+
+/** Everything a client does but work. */
+export interface ClientCore<in Tx = never> extends Producer<Tx>, AsyncDisposable {
+  /** Dial now, and fail now. */
+  connect(): Promise<this>
+  /** Its workers stop first, with this grace (default 25 s). Idempotent. */
+  close(o?: { grace?: Duration }): Promise<void>
+  /** A typed handle on a job whose id is known; no I/O. */
+  job<Output>(task: Task<any, any, any, Output>, id: string): Job<Output>
+  jobs: {
+    get(id: string): Promise<JobInfo | undefined>
+    /** Newest first. */
+    list(f?: JobFilter): Promise<{ jobs: JobInfo[]; cursor?: string }>
+    /**
+     * Dead jobs run again with fresh attempts; scheduled ones, when asked for, run now. Answers how many.
+     * @throws JobNotFoundError for an unknown id; JobConflictError when another job holds the id's unique key
+     */
+    retry(w: string | JobFilter): Promise<number>
+    /** Waiting jobs end at once, running ones when their handler has ended. @throws JobNotFoundError for an unknown id */
+    cancel(w: string | JobFilter): Promise<number>
+    /** Remove for good; with a filter only finished jobs unless it names states. Active jobs stay. @throws JobNotFoundError */
+    delete(w: string | JobFilter): Promise<number>
+  }
+  queues: {
+    list(): Promise<readonly QueueInfo[]>
+    stats(name: string): Promise<QueueInfo>
+    /** No worker takes jobs of this queue from now on, also after restarts; running ones go on. */
+    pause(name: string): Promise<void>
+    resume(name: string): Promise<void>
+    /** Remove what waits; answers how many. Running and finished jobs stay. */
+    purge(name: string): Promise<number>
+  }
+}

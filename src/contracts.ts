@@ -1,0 +1,10 @@
+// What both sides of a job share: definitions without I/O and without Node, so that any bundle may import them.
+export { defineQueue, defineTask } from './core/task.js'
+export type { InputOf, Keep, OutputOf, Queue, Task, TaskOptions, Unique } from './core/task.js'
+export { exponential, fixed } from './core/retry.js'
+export type { Backoff, Retry } from './core/retry.js'
+export { unchecked } from './core/schema.js'
+export { parseDuration } from './core/duration.js'
+export type { Duration } from './core/duration.js'
+export type { Priority } from './core/job.js'
+export type { Wire } from './core/wire.js'

@@ -1,0 +1,50 @@
+// Durations: milliseconds, or a number with a unit such as '90s' or '5m'.
+import { ConfigurationError } from './errors.js'
+
+/** Milliseconds as a number, or text: a decimal number and one of ms, s, m, h, d (24 h), w (7 d). */
+export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd' | 'w'}`
+
+const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as const
+const FORM = /^(\d+(?:\.\d+)?)(ms|s|m|h|d|w)$/
+/** The longest duration: 1,000 years, so that a sum with the clock is always a valid date. */
+const LONGEST = 1000 * 365 * UNITS.d
+
+/**
+ * Milliseconds of a duration's text: `'5m'` gives 300000.
+ * @throws ConfigurationError when the text is no duration.
+ */
+export function parseDuration(text: string): number {
+  const [, digits, unit] = FORM.exec(text) ?? []
+  const ms = Number(digits) * UNITS[unit as keyof typeof UNITS]
+  if (digits === undefined || ms > LONGEST) throw notADuration('duration', text)
+  return ms
+}
+
+/**
+ * Milliseconds of a duration that a user gave for the option named `option`.
+ * @throws ConfigurationError that names the option and the value.
+ */
+export function toMs(value: Duration | string, option: string): number {
+  if (typeof value === 'string') {
+    try {
+      return parseDuration(value)
+    } catch {
+      throw notADuration(option, value)
+    }
+  }
+  if (typeof value !== 'number' || !(value >= 0 && value <= LONGEST)) throw notADuration(option, value)
+  return value
+}
+
+/** A duration to read: `formatDuration(90_000)` gives `'1.5m'`. */
+export function formatDuration(ms: number): string {
+  const units = ['w', 'd', 'h', 'm', 's', 'ms'] as const
+  const unit = units.find((name) => Math.abs(ms) >= UNITS[name]) ?? 'ms'
+  return `${Number((ms / UNITS[unit]).toFixed(1))}${unit}`
+}
+
+function notADuration(option: string, value: unknown): ConfigurationError {
+  return new ConfigurationError(
+    `${option}: ${JSON.stringify(value) ?? String(value)} is no duration. Give milliseconds, or a number with a unit: '500ms', '30s', '5m', '2h', '7d', '1w'.`,
+  )
+}

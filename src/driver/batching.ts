@@ -1,0 +1,61 @@
+// Coalesces neighbouring writes into one: what is asked for in one turn shares a transaction, and nobody gets a
+// neighbour's error.
+
+interface Item<In, Out> {
+  readonly input: In
+  resolve(out: Out): void
+  reject(error: unknown): void
+}
+
+export interface Batcher<In, Out> {
+  /** Resolves or rejects when the batch that holds this input is done. */
+  add(input: In): Promise<Out>
+  /** Resolves once nothing is waiting or under way. */
+  idle(): Promise<void>
+}
+
+/** What became of one input of a batch. */
+export type Outcome<Out> = { readonly ok: true; readonly value: Out } | { readonly ok: false; readonly error: unknown }
+
+/**
+ * One batch is under way at a time; what arrives meanwhile is the next one. `flush` answers an outcome for each input,
+ * in order; when it throws, every input of that batch gets the error.
+ */
+export function createBatcher<In, Out>(o: {
+  readonly maxBatch: number
+  flush(inputs: readonly In[]): Promise<readonly Outcome<Out>[]>
+}): Batcher<In, Out> {
+  let waiting: Item<In, Out>[] = []
+  let running: Promise<void> | undefined
+
+  async function run(): Promise<void> {
+    // Let everything that is asked for in this turn come in first.
+    await new Promise<void>((resolve) => setImmediate(resolve))
+    while (waiting.length > 0) {
+      const batch = waiting.splice(0, o.maxBatch)
+      try {
+        const outcomes = await o.flush(batch.map((item) => item.input))
+        batch.forEach((item, i) => settle(item, outcomes[i]!))
+      } catch (error) {
+        for (const item of batch) item.reject(error)
+      }
+    }
+    running = undefined
+  }
+
+  return {
+    add: (input) =>
+      new Promise<Out>((resolve, reject) => {
+        waiting.push({ input, resolve, reject })
+        running ??= run()
+      }),
+    idle: async () => {
+      while (running) await running
+    },
+  }
+}
+
+function settle<Out>(item: Item<unknown, Out>, outcome: Outcome<Out>): void {
+  if (outcome.ok) item.resolve(outcome.value)
+  else item.reject(outcome.error)
+}

@@ -1,0 +1,206 @@
+// The jobs in memory and every move they make, after the table of moves in core.
+import type { DeadReason, JobError } from '../../core/errors.js'
+import type { Envelope } from '../../core/envelope.js'
+import { stateAfter, type JobState, type Move } from '../../core/job.js'
+import type { JobRecord, ReleaseReason } from '../../driver/driver.js'
+
+/** A job; mutable, and its stored state is never `ready` before its time. */
+export interface Row {
+  readonly seq: number
+  readonly envelope: Envelope
+  state: JobState
+  dueAt: number
+  run: number
+  attempts: number
+  crashes: number
+  suspect: boolean
+  startWritten: boolean
+  cancelling: boolean
+  holdsKey: boolean
+  expiresAt: number | undefined
+  worker: string | undefined
+  blocked: { readonly why: ReleaseReason; readonly since: number } | undefined
+  progress: number | undefined
+  note: string | undefined
+  result: string | undefined
+  reason: DeadReason | undefined
+  errors: JobError[]
+  startedAt: number | undefined
+  finishedAt: number | undefined
+  pruneAt: number | undefined
+}
+
+export interface Table {
+  readonly rows: Map<string, Row>
+  readonly queues: Set<string>
+  readonly state: Map<string, { value: string; version: number; expiresAt: number | undefined }>
+  readonly workers: Map<string, { beat: number; info: string; stopping: boolean }>
+  readonly maxCrashes: number
+  version: number
+  add(envelope: Envelope): { readonly id: string; readonly duplicate: boolean; readonly name?: string }
+  /** The job that holds the key. */
+  holder(name: string, key: string): Row | undefined
+  on(topic: 'work' | 'done', listener: () => void): () => void
+  emit(topic: 'work' | 'done'): void
+}
+
+export function createTable(maxCrashes: number): Table {
+  const rows = new Map<string, Row>()
+  const queues = new Set<string>()
+  const listeners = { work: new Set<() => void>(), done: new Set<() => void>() }
+  let seq = 0
+
+  const holder = (name: string, key: string) => {
+    for (const row of rows.values())
+      if (row.holdsKey && row.envelope.name === name && row.envelope.unique?.key === key && !keyIsOver(row)) return row
+    return undefined
+  }
+
+  return {
+    rows,
+    queues,
+    state: new Map(),
+    workers: new Map(),
+    maxCrashes,
+    version: 0,
+    holder,
+    add(envelope) {
+      queues.add(envelope.queue)
+      const standing = rows.get(envelope.id) ?? (envelope.unique && holder(envelope.name, envelope.unique.key))
+      if (standing) return { id: standing.envelope.id, duplicate: true, name: standing.envelope.name }
+      rows.set(envelope.id, newRow(envelope, ++seq))
+      return { id: envelope.id, duplicate: false }
+    },
+    on(topic, listener) {
+      const own = () => listener()
+      listeners[topic].add(own)
+      return () => void listeners[topic].delete(own)
+    },
+    emit(topic) {
+      for (const listener of listeners[topic]) listener()
+    },
+  }
+}
+
+function newRow(envelope: Envelope, seq: number): Row {
+  const dueAt = envelope.notBefore ?? envelope.enqueuedAt
+  return {
+    seq,
+    envelope,
+    state: dueAt > Date.now() ? 'scheduled' : 'ready',
+    dueAt,
+    run: 0,
+    attempts: 0,
+    crashes: 0,
+    suspect: false,
+    startWritten: false,
+    cancelling: false,
+    holdsKey: envelope.unique !== undefined,
+    expiresAt: envelope.expiresAt,
+    worker: undefined,
+    blocked: undefined,
+    progress: undefined,
+    note: undefined,
+    result: undefined,
+    reason: undefined,
+    errors: [],
+    startedAt: undefined,
+    finishedAt: undefined,
+    pruneAt: undefined,
+  }
+}
+
+/** The time until which a unique key is held although the job has finished. */
+function heldUntil({ envelope: { unique, enqueuedAt } }: Row): number {
+  return typeof unique?.until === 'number' ? enqueuedAt + unique.until : 0
+}
+
+const keyIsOver = (row: Row) => row.state === 'completed' && heldUntil(row) <= Date.now()
+
+/** A scheduled job whose time has come is ready, without anybody moving it. */
+export function stateNow(row: Row, now = Date.now()): JobState {
+  return row.state === 'scheduled' && row.dueAt <= now ? 'ready' : row.state
+}
+
+/** Make a move of the table. @throws Error for one that is not in it: a mistake in this driver. */
+export function move(row: Row, verb: Move): void {
+  const next = stateAfter(stateNow(row), verb)
+  if (next === undefined) throw new Error(`Job ${row.envelope.id}: no move "${verb}" from ${row.state}.`)
+  row.state = next
+}
+
+/** Leave a worker's hands. */
+function letGo(row: Row): void {
+  row.worker = undefined
+  row.startWritten = false
+}
+
+export function finish(row: Row, verb: 'complete' | 'bury' | 'cancel', now: number): void {
+  move(row, verb)
+  letGo(row)
+  const { keep } = row.envelope
+  const keepFor = row.state === 'dead' ? keep.dead : keep.completed
+  row.finishedAt = now
+  row.pruneAt = Math.max(now + keepFor, row.state === 'completed' ? heldUntil(row) : 0)
+  row.holdsKey &&= row.state === 'completed' && heldUntil(row) > now
+  row.cancelling = false
+  row.blocked = undefined
+}
+
+export function waitAgain(row: Row, verb: 'retry' | 'release', delay: number, now: number): void {
+  move(row, verb)
+  letGo(row)
+  row.progress = undefined
+  row.note = undefined
+  if (delay <= 0 && verb === 'release') return // keeps its place
+  row.dueAt = now + delay
+  row.state = 'scheduled'
+}
+
+export function keepError(row: Row, error: JobError): void {
+  row.errors = [...row.errors, error].slice(-5)
+}
+
+/** Take every job from a worker that is gone. */
+export function takeBack(table: Table, worker: string, crashed: boolean): void {
+  const now = Date.now()
+  for (const row of table.rows.values()) {
+    if (row.state !== 'active' || row.worker !== worker) continue
+    if (row.cancelling) finish(row, 'cancel', now)
+    else if (crashed && row.startWritten && ++row.crashes >= table.maxCrashes) {
+      const message = `The process that ran this job died ${row.crashes} times, the last time in worker ${worker}.`
+      keepError(row, { name: 'WorkerCrashed', message, at: now })
+      row.reason = 'crashed'
+      finish(row, 'bury', now)
+    } else {
+      row.suspect ||= crashed
+      waitAgain(row, 'release', 0, now)
+    }
+  }
+}
+
+export function recordOf(row: Row): JobRecord {
+  const state = stateNow(row)
+  const optional = {
+    reason: row.reason,
+    progress: row.progress,
+    note: row.note,
+    result: row.result,
+    worker: row.worker,
+    startedAt: row.startedAt,
+    finishedAt: row.finishedAt,
+    blocked: row.blocked,
+  }
+  return {
+    envelope: row.envelope,
+    state,
+    run: row.run,
+    attempt: row.attempts + (state === 'active' ? 1 : 0),
+    crashes: row.crashes,
+    suspect: row.suspect,
+    errors: row.errors,
+    dueAt: row.dueAt,
+    cancelling: row.cancelling,
+    ...(Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined)) as Partial<JobRecord>),
+  }
+}

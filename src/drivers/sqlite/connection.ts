@@ -1,0 +1,72 @@
+// Opening the file, with an error for each thing that can be wrong, and checking a caller's own handle.
+import { existsSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { ConfigurationError } from '../../core/errors.js'
+import { isBusy, translate } from './commits.js'
+import { claimFile, dbOf, isSameFile, type Db, type SqliteConstructor, type SqliteHandle } from './engine.js'
+import type { SqliteSettings } from './options.js'
+
+/**
+ * @throws ConfigurationError when the file cannot be a database; SQLite's own error when it is locked, to try again.
+ */
+export function openFile(settings: SqliteSettings, path: string, Engine: SqliteConstructor): Db {
+  checkPath(settings, path)
+  claimFile(path, Engine)
+  let db: Db | undefined
+  try {
+    db = dbOf(new Engine(path))
+    // We wait for locks ourselves, without blocking the event loop.
+    db.exec('PRAGMA busy_timeout = 0')
+    db.get('SELECT count(*) AS n FROM sqlite_schema')
+    const mode = db.get('PRAGMA journal_mode = WAL')?.['journal_mode']
+    if (mode !== 'wal')
+      throw new ConfigurationError(
+        `${settings.file} cannot use write-ahead logging (journal mode "${mode}"). Put it on a local disk: network file systems do not support it.`,
+      )
+    // FULL: a commit is on the disk when it returns, so that a resolved enqueue survives a power cut.
+    db.exec('PRAGMA synchronous = FULL')
+    db.exec('PRAGMA foreign_keys = ON')
+    db.exec('BEGIN IMMEDIATE; ROLLBACK') // a read-only file says so now, and not at the first job
+    return db
+  } catch (error) {
+    db?.close()
+    if (isBusy(error) || error instanceof ConfigurationError) throw error
+    const known = translate(error, settings.file)
+    throw known === error ? error : new ConfigurationError((known as Error).message, { cause: error })
+  }
+}
+
+function checkPath({ file, create }: SqliteSettings, path: string): void {
+  const folder = dirname(path)
+  if (!existsSync(folder))
+    throw new ConfigurationError(`${file}: the folder ${folder} does not exist. Create it: mkdir -p ${folder}`)
+  if (!existsSync(path)) {
+    if (create) return
+    throw new ConfigurationError(
+      `${file}: there is no such file. Check the path; a worker or \`millrace setup\` creates it.`,
+    )
+  }
+  if (statSync(path).isDirectory())
+    throw new ConfigurationError(
+      `${file} is a folder. Give the path of a file in it, for example sqlite:${file}/jobs.db.`,
+    )
+}
+
+/**
+ * The caller's handle, if it is one of our library and file.
+ * @throws ConfigurationError otherwise.
+ */
+export function sameDatabase(
+  handle: SqliteHandle,
+  own: { engine: SqliteConstructor; path: string; file: string },
+): SqliteHandle {
+  if (!(handle instanceof own.engine))
+    throw new ConfigurationError(
+      `{ tx } is no database of this driver's SQLite library (${own.engine.name}). Create the driver with the class your code uses: sqlite({ file, engine: Database }).`,
+    )
+  const { name, location } = handle as { name?: unknown; location?: () => string | null }
+  const opened = typeof location === 'function' ? location.call(handle) : name
+  if (typeof opened === 'string' && !isSameFile(opened, own.path))
+    throw new ConfigurationError(`{ tx } has ${opened} open, but the jobs are in ${own.file}. Open the same file.`)
+  return handle
+}

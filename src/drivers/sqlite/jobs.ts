@@ -1,0 +1,96 @@
+// The jobs port: look up, list, count, the operator's moves, and retention.
+import type { Jobs, Moved } from '../../driver/driver.js'
+import type { Db, Row } from './engine.js'
+import type { Tables } from './migrations.js'
+import { conditionOf, recordOf } from './rows.js'
+import type { Store } from './store.js'
+
+export function createJobs(store: Store): Jobs {
+  const sql = store.statements(statementsOf)
+  const cursorOf = (rows: readonly Row[], limit: number) =>
+    rows.length < limit ? {} : { cursor: String(rows.at(-1)!['seq']) }
+  const before = (cursor: string | undefined) => (cursor === undefined ? Number.MAX_SAFE_INTEGER : Number(cursor) || 0)
+
+  function toReady(db: Db, row: Row, now: number): Moved | undefined {
+    const { id, name, seq, unique_key: key } = row
+    if (row['state'] === 'scheduled') return db.run(sql().runNow, now, seq!) === 1 ? { id: String(id) } : undefined
+    if (row['state'] !== 'dead') return undefined
+    if (key !== null) {
+      db.run(sql().free, name!, key!, now)
+      const taken = db.get(sql().holder, name!, key!)
+      if (taken) return { id: String(id), conflict: String(taken['id']) }
+    }
+    return db.run(sql().revive, now, now, seq!) === 1 ? { id: String(id) } : undefined
+  }
+
+  function moveOne(db: Db, row: Row, to: 'ready' | 'cancelled' | 'deleted', now: number): Moved | undefined {
+    if (to === 'ready') return toReady(db, row, now)
+    const changed =
+      to === 'deleted'
+        ? db.run(sql().remove, row['seq']!)
+        : db.run(sql().cancelWaiting, now, now, row['seq']!) || db.run(sql().cancelActive, row['seq']!)
+    return changed === 1 ? { id: String(row['id']) } : undefined
+  }
+
+  return {
+    get: async ({ ids }) =>
+      store.read((db) => {
+        const now = Date.now()
+        const rows = db.all(sql().byId, JSON.stringify(ids))
+        return rows.map((row) => recordOf(row, now))
+      }),
+    list: async (o) =>
+      store.read((db) => {
+        const now = Date.now()
+        const { where, values } = conditionOf(o, now)
+        const rows = db.all(sql().page(where), ...values, before(o.cursor), o.limit)
+        return { jobs: rows.map((row) => recordOf(row, now)), ...cursorOf(rows, o.limit) }
+      }),
+    count: async (o) =>
+      store.read((db) => {
+        const { where, values } = conditionOf(o, Date.now())
+        return Number(db.get(sql().count(where), ...values)?.['n'])
+      }),
+    async move(o) {
+      const outcome = await store.commits.write((db) => {
+        const now = Date.now()
+        const { where, values } = conditionOf(o, now)
+        const rows = db.all(sql().page(where), ...values, before(o.cursor), o.limit)
+        const moved = rows.map((row) => moveOne(db, row, o.to, now)).filter((one) => one !== undefined)
+        return { moved, ...cursorOf(rows, o.limit) }
+      })
+      if (outcome.moved.length > 0) {
+        if (o.to === 'ready') store.notify('work')
+        else store.notify('done')
+      }
+      return outcome
+    },
+    prune: ({ limit }) => {
+      if (!store.read((db) => db.get(sql().prunable, Date.now()))) return Promise.resolve(0)
+      return store.commits.write((db) => db.run(sql().prune, Date.now(), limit))
+    },
+  }
+}
+
+function statementsOf(t: Tables) {
+  const page = (where: string) => `SELECT * FROM ${t.jobs} WHERE ${where} AND seq < ? ORDER BY seq DESC LIMIT ?`
+  const count = (where: string) => `SELECT count(*) AS n FROM ${t.jobs} WHERE ${where}`
+  const byId = `SELECT * FROM ${t.jobs} WHERE id IN (SELECT value FROM json_each(?))`
+  const holder = `SELECT id FROM ${t.jobs} WHERE name = ? AND unique_key = ? AND holds_key = 1`
+  const free = `UPDATE ${t.jobs} SET holds_key = 0 WHERE name = ? AND unique_key = ? AND holds_key = 1 AND state = 'completed' AND coalesce(unique_until_at, 0) <= ?`
+  // A job that died of its time gets that time anew.
+  const revive = `
+    UPDATE ${t.jobs} SET state = 'ready', due_at = ?, attempts = 0, crashes = 0, suspect = (reason = 'crashed'),
+      reason = NULL, blocked = NULL, blocked_since = NULL, finished_at = NULL, prune_at = NULL,
+      expires_at = ? + (expires_at - enqueued_at), holds_key = unique_key IS NOT NULL
+    WHERE seq = ? AND state = 'dead'`
+  const runNow = `UPDATE ${t.jobs} SET state = 'ready', due_at = ?, blocked = NULL WHERE seq = ? AND state = 'scheduled'`
+  const cancelWaiting = `
+    UPDATE ${t.jobs} SET state = 'cancelled', finished_at = ?, prune_at = ? + keep_completed, holds_key = 0, blocked = NULL
+    WHERE seq = ? AND state IN ('ready', 'scheduled')`
+  const cancelActive = `UPDATE ${t.jobs} SET cancelling = 1 WHERE seq = ? AND state = 'active' AND cancelling = 0`
+  const remove = `DELETE FROM ${t.jobs} WHERE seq = ? AND state <> 'active'`
+  const prune = `DELETE FROM ${t.jobs} WHERE seq IN (SELECT seq FROM ${t.jobs} WHERE prune_at <= ? LIMIT ?)`
+  const prunable = `SELECT 1 FROM ${t.jobs} WHERE prune_at <= ? LIMIT 1`
+  return { page, count, byId, holder, free, revive, runNow, cancelWaiting, cancelActive, remove, prune, prunable }
+}

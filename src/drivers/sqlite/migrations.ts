@@ -1,0 +1,134 @@
+// The schema, one step per version. Steps are only ever added.
+import { ConfigurationError } from '../../core/errors.js'
+import type { Db } from './engine.js'
+
+/** Names of the tables, with the namespace's prefix. */
+export interface Tables {
+  readonly migrations: string
+  readonly jobs: string
+  readonly queues: string
+  readonly workers: string
+  readonly state: string
+  readonly meta: string
+  /** For names of indexes. */
+  readonly prefix: string
+}
+
+/** Table names of a namespace; the default one has the prefix `millrace_`. */
+export function tablesOf(namespace: string | undefined): Tables {
+  const prefix =
+    namespace === undefined ? 'millrace_' : `millrace_${namespace.replace(/[^A-Za-z0-9]/g, escapeCharacter)}__`
+  const name = (table: string) => `"${prefix}${table}"`
+  return {
+    migrations: name('migrations'),
+    jobs: name('jobs'),
+    queues: name('queues'),
+    workers: name('workers'),
+    state: name('state'),
+    meta: name('meta'),
+    prefix,
+  }
+}
+
+// `a.b` and `a_b` are two namespaces; a single underscore never ends one, so prefixes cannot run into each other.
+const escapeCharacter = (c: string) => `_${c.charCodeAt(0).toString(16)}`
+
+type Step = (t: Tables) => string
+
+const STEPS: readonly Step[] = [
+  (t) => `
+    CREATE TABLE ${t.jobs} (
+      seq INTEGER PRIMARY KEY,
+      id TEXT NOT NULL UNIQUE,
+      queue TEXT NOT NULL,
+      name TEXT NOT NULL,
+      state TEXT NOT NULL CHECK (state IN ('scheduled', 'ready', 'active', 'completed', 'dead', 'cancelled')),
+      priority INTEGER NOT NULL,
+      due_at INTEGER NOT NULL,
+      body TEXT NOT NULL,
+      headers TEXT NOT NULL,
+      enqueued_at INTEGER NOT NULL,
+      expires_at INTEGER,
+      unique_key TEXT,
+      unique_until TEXT,
+      unique_until_at INTEGER,
+      holds_key INTEGER NOT NULL DEFAULT 0,
+      job_group TEXT,
+      keep_completed INTEGER NOT NULL,
+      keep_dead INTEGER NOT NULL,
+      run INTEGER NOT NULL DEFAULT 0,
+      attempts INTEGER NOT NULL DEFAULT 0,
+      crashes INTEGER NOT NULL DEFAULT 0,
+      suspect INTEGER NOT NULL DEFAULT 0,
+      start_written INTEGER NOT NULL DEFAULT 0,
+      cancelling INTEGER NOT NULL DEFAULT 0,
+      worker TEXT,
+      blocked TEXT,
+      blocked_since INTEGER,
+      progress REAL,
+      note TEXT,
+      result TEXT,
+      reason TEXT,
+      errors TEXT NOT NULL DEFAULT '[]',
+      started_at INTEGER,
+      finished_at INTEGER,
+      prune_at INTEGER
+    ) STRICT;
+    -- Partial, so that finished jobs cost nothing where work is found.
+    CREATE INDEX "${t.prefix}jobs_ready" ON ${t.jobs} (queue, priority DESC, due_at, seq) WHERE state = 'ready' AND suspect = 0;
+    CREATE INDEX "${t.prefix}jobs_suspect" ON ${t.jobs} (queue, due_at, seq) WHERE state = 'ready' AND suspect = 1;
+    CREATE INDEX "${t.prefix}jobs_scheduled" ON ${t.jobs} (queue, due_at) WHERE state = 'scheduled';
+    CREATE INDEX "${t.prefix}jobs_active" ON ${t.jobs} (worker) WHERE state = 'active';
+    CREATE INDEX "${t.prefix}jobs_dead" ON ${t.jobs} (queue, seq) WHERE state = 'dead';
+    CREATE INDEX "${t.prefix}jobs_prune" ON ${t.jobs} (prune_at) WHERE prune_at IS NOT NULL;
+    CREATE UNIQUE INDEX "${t.prefix}jobs_unique" ON ${t.jobs} (name, unique_key) WHERE holds_key = 1;
+    CREATE TABLE ${t.queues} (name TEXT PRIMARY KEY, declared_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE ${t.workers} (id TEXT PRIMARY KEY, beat INTEGER NOT NULL, stopping INTEGER NOT NULL, info TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE ${t.state} (key TEXT PRIMARY KEY, value TEXT NOT NULL, version INTEGER NOT NULL, expires_at INTEGER) STRICT, WITHOUT ROWID;
+    CREATE TABLE ${t.meta} (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    INSERT INTO ${t.meta} (key, value) VALUES ('version', 0);
+  `,
+]
+
+/** The schema version that this code writes. */
+export const SCHEMA_VERSION = STEPS.length
+
+/** The version in the file; 0 when there is no schema yet. */
+export function schemaVersion(db: Db, t: Tables): number {
+  const there = db.get(`SELECT 1 AS yes FROM sqlite_schema WHERE type = 'table' AND name = ?`, `${t.prefix}migrations`)
+  if (!there) return 0
+  return Number(db.get(`SELECT max(version) AS version FROM ${t.migrations}`)?.['version'] ?? 0)
+}
+
+/**
+ * Bring the schema to this code's version. Must run inside a write transaction, which is what makes it safe to race.
+ * @throws ConfigurationError when the file is newer than the code.
+ */
+export function migrate(db: Db, t: Tables, file: string): void {
+  const from = schemaVersion(db, t)
+  checkNotNewer(from, file)
+  if (from === SCHEMA_VERSION) return
+  db.exec(
+    `CREATE TABLE IF NOT EXISTS ${t.migrations} (version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL) STRICT`,
+  )
+  STEPS.slice(from).forEach((step, i) => {
+    db.exec(step(t))
+    db.run(`INSERT INTO ${t.migrations} (version, applied_at) VALUES (?, ?)`, from + i + 1, Date.now())
+  })
+}
+
+/** @throws ConfigurationError unless the schema fits this code. */
+export function checkVersion(version: number, file: string): void {
+  checkNotNewer(version, file)
+  if (version < SCHEMA_VERSION)
+    throw new ConfigurationError(
+      `${file} has schema version ${version}, this code needs ${SCHEMA_VERSION}, and \`migrate\` is false. Run \`millrace setup\` first.`,
+    )
+}
+
+function checkNotNewer(version: number, file: string): void {
+  if (version > SCHEMA_VERSION)
+    throw new ConfigurationError(
+      `${file} has schema version ${version}, newer than this code's ${SCHEMA_VERSION}. Update the millrace package in this process; nothing was changed.`,
+    )
+}

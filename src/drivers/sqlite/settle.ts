@@ -1,0 +1,103 @@
+// The moves of jobs that are in a worker's hands. Each is one statement, fenced by (job, run): a stale run changes nothing.
+import type { DeadReason, JobError } from '../../core/errors.js'
+import type { ReleaseReason } from '../../driver/driver.js'
+import type { Db, SqlValue } from './engine.js'
+import type { Tables } from './migrations.js'
+
+/** Every verb answers whether the run still owned the job. */
+export interface Settle {
+  start(db: Db, id: string, run: number): boolean
+  note(db: Db, id: string, run: number, o: { progress?: number; note?: string }): boolean
+  ack(db: Db, id: string, run: number, o: { result: string | undefined; now: number }): boolean
+  retry(db: Db, id: string, run: number, o: { delay: number; error: JobError; now: number }): boolean
+  dead(db: Db, id: string, run: number, o: { reason: DeadReason; error: JobError; now: number }): boolean
+  release(db: Db, id: string, run: number, o: { delay: number; why: ReleaseReason; now: number }): boolean
+  /** Take every job from a worker that is gone. `crashed` counts against those whose start was written. */
+  takeBack(db: Db, worker: string, o: { crashed: boolean; now: number }): void
+}
+
+/** Reasons of death that a handler's run leads to; the others spend no attempt. */
+const SPENT: readonly DeadReason[] = ['failed', 'invalid-output']
+
+export function createSettle(t: Tables, maxCrashes: number): Settle {
+  const mine = `id = ? AND run = ? AND state = 'active'`
+  const letGo = `worker = NULL, start_written = 0, progress = NULL, note = NULL`
+  const appended = `json_insert(CASE WHEN json_array_length(errors) >= 5 THEN json_remove(errors, '$[0]') ELSE errors END, '$[#]', json(?))`
+
+  // A job that was cancelled while it ran ends cancelled, whatever its handler made of it.
+  const cancel = `
+    UPDATE ${t.jobs} SET state = 'cancelled', finished_at = ?, prune_at = ? + keep_completed, holds_key = 0, cancelling = 0,
+      suspect = 0, blocked = NULL, ${letGo}
+    WHERE ${mine} AND cancelling = 1`
+  const ack = `
+    UPDATE ${t.jobs} SET state = 'completed', attempts = attempts + 1, result = ?, finished_at = ?,
+      prune_at = max(? + keep_completed, coalesce(unique_until_at, 0)),
+      holds_key = holds_key AND coalesce(unique_until_at, 0) > ?,
+      worker = NULL, start_written = 0, suspect = 0, blocked = NULL
+    WHERE ${mine} AND cancelling = 0`
+  const retry = `
+    UPDATE ${t.jobs} SET state = 'scheduled', due_at = ?, attempts = attempts + 1, errors = ${appended}, suspect = 0,
+      blocked = NULL, ${letGo}
+    WHERE ${mine}`
+  const dead = `
+    UPDATE ${t.jobs} SET state = 'dead', reason = ?, attempts = attempts + ?, errors = ${appended}, finished_at = ?,
+      prune_at = ? + keep_dead, holds_key = 0, blocked = NULL, worker = NULL, start_written = 0
+    WHERE ${mine}`
+  const release = `
+    UPDATE ${t.jobs} SET state = ?, due_at = coalesce(?, due_at),
+      suspect = CASE WHEN ? = 'later' THEN 0 ELSE suspect END,
+      blocked_since = CASE WHEN ? IN ('stop', blocked) THEN blocked_since ELSE ? END,
+      blocked = coalesce(?, blocked), ${letGo}
+    WHERE ${mine}`
+  const start = `UPDATE ${t.jobs} SET start_written = 1 WHERE ${mine}`
+  const note = `UPDATE ${t.jobs} SET progress = coalesce(?, progress), note = coalesce(?, note) WHERE ${mine}`
+  const held = `SELECT id, run, start_written, cancelling, crashes FROM ${t.jobs} WHERE state = 'active' AND worker = ?`
+  const suspect = `
+    UPDATE ${t.jobs} SET state = 'ready', suspect = max(suspect, ?), crashes = ?, ${letGo}
+    WHERE ${mine}`
+
+  const json = (error: JobError) => JSON.stringify(error)
+  const cancelled = (db: Db, id: string, run: number, now: number) => db.run(cancel, now, now, id, run) === 1
+  /** Try the verb; a job under cancel is ended instead. */
+  const unlessCancelled = (db: Db, id: string, run: number, now: number, sql: string, ...values: SqlValue[]) =>
+    cancelled(db, id, run, now) || db.run(sql, ...values, id, run) === 1
+
+  const settle: Settle = {
+    start: (db, id, run) => db.run(start, id, run) === 1,
+    note: (db, id, run, o) => db.run(note, o.progress ?? null, o.note ?? null, id, run) === 1,
+    ack: (db, id, run, { result, now }) =>
+      // The usual case first: it costs one statement.
+      db.run(ack, result ?? null, now, now, now, id, run) === 1 || cancelled(db, id, run, now),
+    retry: (db, id, run, { delay, error, now }) => unlessCancelled(db, id, run, now, retry, now + delay, json(error)),
+    dead: (db, id, run, { reason, error, now }) =>
+      unlessCancelled(db, id, run, now, dead, reason, SPENT.includes(reason) ? 1 : 0, json(error), now, now),
+    release: (db, id, run, { delay, why, now }) =>
+      unlessCancelled(
+        db,
+        id,
+        run,
+        now,
+        release,
+        delay > 0 ? 'scheduled' : 'ready',
+        delay > 0 ? now + delay : null,
+        why,
+        why,
+        now,
+        why === 'stop' ? null : why,
+      ),
+    takeBack(db, worker, { crashed, now }) {
+      for (const job of db.all(held, worker)) {
+        const [id, run] = [String(job['id']), Number(job['run'])]
+        if (cancelled(db, id, run, now)) continue
+        const crashes = Number(job['crashes']) + (crashed && job['start_written'] === 1 ? 1 : 0)
+        if (crashes >= maxCrashes && crashes > Number(job['crashes'])) {
+          const message = `The process that ran this job died ${crashes} times, the last time in worker ${worker}.`
+          const error = { name: 'WorkerCrashed', message, at: now }
+          settle.dead(db, id, run, { reason: 'crashed', error, now })
+          db.run(`UPDATE ${t.jobs} SET crashes = ? WHERE id = ?`, crashes, id)
+        } else db.run(suspect, crashed ? 1 : 0, crashes, id, run)
+      }
+    },
+  }
+  return settle
+}

@@ -1,0 +1,55 @@
+// The public surface of the package, and nothing else.
+export * from './contracts.js'
+export { connect, createClient } from './connect.js'
+export type { Client } from './connect.js'
+export type {
+  Args,
+  ClientOptions,
+  EnqueueOptions,
+  Job,
+  JobFilter,
+  JobInfo,
+  Producer,
+  QueueInfo,
+  Target,
+} from './client/types.js'
+export { defineWorker, handle } from './worker/define.js'
+export type {
+  Awaitable,
+  Context,
+  Handler,
+  HandlerOptions,
+  Middleware,
+  Nested,
+  Worker,
+  WorkerDefinition,
+  WorkerHealth,
+  WorkerOptions,
+  WorkOptions,
+} from './worker/types.js'
+export type { Driver, StatefulDriver } from './driver/driver.js'
+export type { HeaderMap } from './core/envelope.js'
+export type { JobState } from './core/job.js'
+export { createLogger } from './observe/log.js'
+export type { Logger, LogLevel } from './observe/log.js'
+export {
+  AlreadySettledError,
+  BrokerUnavailableError,
+  ClientClosedError,
+  ConfigurationError,
+  JobCancelledError,
+  JobConflictError,
+  JobFailedError,
+  JobNotFoundError,
+  JobTimeoutError,
+  LeaseLostError,
+  MillraceError,
+  NonRetryableError,
+  PayloadTooLargeError,
+  ResultTimeoutError,
+  RetryLaterError,
+  UnsupportedError,
+  ValidationError,
+  WorkerStoppingError,
+} from './core/errors.js'
+export type { DeadReason, Issue } from './core/errors.js'

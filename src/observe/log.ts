@@ -1,0 +1,46 @@
+// Where log lines go: any logger of pino's shape, or lines on standard error.
+
+/** A logger; pino's fits. Payloads are never logged. */
+export interface Logger {
+  debug(o: object | string, m?: string): void
+  info(o: object | string, m?: string): void
+  warn(o: object | string, m?: string): void
+  error(o: object | string, m?: string): void
+}
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent'
+const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent']
+
+/** Lines on standard error, from `level` on: `12:00:00.000 warn  text key=value`. */
+export function createLogger(level: LogLevel = 'warn', write: (line: string) => void = toStderr): Logger {
+  const from = LEVELS.indexOf(level)
+  const at = (own: 'debug' | 'info' | 'warn' | 'error') => (o: object | string, m?: string) => {
+    if (LEVELS.indexOf(own) < from) return
+    const text = typeof o === 'string' ? o : (m ?? '')
+    const fields =
+      typeof o === 'string'
+        ? ''
+        : Object.entries(o)
+            .map(([key, value]) => ` ${key}=${show(value)}`)
+            .join('')
+    write(`${new Date().toISOString().slice(11, 23)} ${own.padEnd(5)} ${text}${fields}\n`)
+  }
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
+}
+
+/** The same logger with fields that every line carries. */
+export function withFields(log: Logger, fields: Readonly<Record<string, unknown>>): Logger {
+  const at = (own: 'debug' | 'info' | 'warn' | 'error') => (o: object | string, m?: string) =>
+    typeof o === 'string' ? log[own](fields, o) : log[own]({ ...fields, ...o }, m)
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
+}
+
+function toStderr(line: string): void {
+  process.stderr.write(line)
+}
+
+function show(value: unknown): string {
+  if (value instanceof Error) return JSON.stringify(value.message)
+  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value))
+  return /^[^\s"=]+$/.test(text) ? text : JSON.stringify(text)
+}

@@ -1,0 +1,130 @@
+// `handle` and `defineWorker`: binding functions to tasks, and bundling handlers into a worker.
+import { ConfigurationError } from '../core/errors.js'
+import { queueName, refuseUnknown, specOf, type Task } from '../core/task.js'
+import type {
+  Awaitable,
+  BoundHandler,
+  Context,
+  Handler,
+  HandlerOptions,
+  Nested,
+  WorkerDefinition,
+  WorkerOptions,
+} from './types.js'
+
+/**
+ * Bind the function that does a task's work. It receives the parsed input and returns what the task's output schema takes.
+ * @throws ConfigurationError for what is no task or function, or an option that is not allowed.
+ */
+export function handle<Send, Input, Return, Output>(
+  task: Task<Send, Input, Return, Output>,
+  fn: (input: Input, ctx: Context) => Awaitable<NoInfer<Return>>,
+  o: HandlerOptions = {},
+): Handler<Send, Output> {
+  specOf(task)
+  if (typeof fn !== 'function')
+    throw new ConfigurationError(`handle("${task.name}"): the handler is a ${typeof fn}, not a function.`)
+  refuseUnknown(`handle("${task.name}")`, o, ['concurrency', 'onDead'])
+  if (o.concurrency !== undefined) checkCount(`handle("${task.name}"): concurrency`, o.concurrency)
+  return { kind: 'handler', '~bound': { task, fn, options: o } }
+}
+
+/** Bundle handlers. A function runs once per process: open database handles in it and close them in `onStop`. */
+export function defineWorker(options: WorkerOptions | (() => Awaitable<WorkerOptions>)): WorkerDefinition {
+  const make = typeof options === 'function' ? options : () => options
+  return { kind: 'worker', '~make': make }
+}
+
+/** A worker's options, checked, with their defaults. */
+export interface WorkerPlan {
+  readonly handlers: ReadonlyMap<string, BoundHandler>
+  readonly concurrency: number
+  readonly queues: readonly { readonly name: string; readonly concurrency: number; readonly weight: number }[]
+  readonly middleware: NonNullable<WorkerOptions['middleware']>
+  readonly onStop: (() => Awaitable<void>) | undefined
+}
+
+const DEFAULT_CONCURRENCY = 10
+const KNOWN = ['handlers', 'concurrency', 'queues', 'middleware', 'onStop']
+
+/** @throws ConfigurationError for what is no worker, and for options that contradict each other. */
+export async function planOf(
+  worker: WorkerDefinition | WorkerOptions,
+  only: { queues?: readonly string[] | undefined; concurrency?: number | undefined },
+): Promise<WorkerPlan> {
+  const options = await optionsOf(worker)
+  const handlers = handlersOf(options)
+  const concurrency = checkCount('concurrency', only.concurrency ?? options.concurrency ?? DEFAULT_CONCURRENCY)
+  return {
+    handlers,
+    concurrency,
+    queues: queuesOf(options, handlers, concurrency, only.queues),
+    middleware: options.middleware ?? [],
+    onStop: options.onStop,
+  }
+}
+
+async function optionsOf(worker: unknown): Promise<WorkerOptions> {
+  const given = worker as (Partial<WorkerDefinition> & Partial<WorkerOptions>) | null | undefined
+  const options = given?.kind === 'worker' ? await given['~make']?.() : given
+  if (typeof options !== 'object' || options === null || options.handlers === undefined)
+    throw new ConfigurationError(
+      'This is no worker. Give defineWorker({ handlers: [...] }), or an object with `handlers`.',
+    )
+  refuseUnknown('The worker', options, KNOWN)
+  return options as WorkerOptions
+}
+
+function handlersOf(options: WorkerOptions): ReadonlyMap<string, BoundHandler> {
+  const byTask = new Map<string, BoundHandler>()
+  for (const handler of flatten(options.handlers)) {
+    const bound = handler?.kind === 'handler' ? handler['~bound'] : undefined
+    if (bound === undefined)
+      throw new ConfigurationError(
+        `handlers: ${JSON.stringify(handler) ?? String(handler)} is no handler. Make it with handle(task, fn).`,
+      )
+    if (byTask.has(bound.task.name))
+      throw new ConfigurationError(
+        `handlers: task "${bound.task.name}" has two handlers. A task is handled by one function.`,
+      )
+    byTask.set(bound.task.name, bound)
+  }
+  if (byTask.size === 0) throw new ConfigurationError('handlers: there are none, so this worker would do nothing.')
+  return byTask
+}
+
+function queuesOf(
+  options: WorkerOptions,
+  handlers: ReadonlyMap<string, BoundHandler>,
+  concurrency: number,
+  only: readonly string[] | undefined,
+): WorkerPlan['queues'] {
+  const names = new Set<string>()
+  for (const { task } of handlers.values()) names.add(specOf(task).queue)
+  const known = `Its tasks use: ${[...names].join(', ')}.`
+  for (const name of [...Object.keys(options.queues ?? {}), ...(only ?? [])])
+    if (!names.has(name))
+      throw new ConfigurationError(`queues: no handler of this worker reads queue "${name}". ${known}`)
+  return [...names]
+    .filter((name) => only === undefined || only.includes(name))
+    .map((name) => {
+      const own = options.queues?.[name] ?? {}
+      refuseUnknown(`queues.${queueName(name)}`, own, ['concurrency', 'weight'])
+      return {
+        name,
+        concurrency: Math.min(concurrency, checkCount(`queues.${name}.concurrency`, own.concurrency ?? concurrency)),
+        weight: checkCount(`queues.${name}.weight`, own.weight ?? 1),
+      }
+    })
+}
+
+function flatten(handlers: Nested<Handler>): Handler[] {
+  return Array.isArray(handlers)
+    ? handlers.flatMap((inner) => flatten(inner as Nested<Handler>))
+    : [handlers as Handler]
+}
+
+function checkCount(option: string, n: number): number {
+  if (Number.isInteger(n) && n >= 1 && n <= 10_000) return n
+  throw new ConfigurationError(`${option}: ${n} is no whole number from 1 to 10000.`)
+}

@@ -1,0 +1,232 @@
+// How much to take from which queue. A slot is the right to run one handler; credit is what a queue's consumer may still
+// hand over. Queues that use up their credit share the free slots by weight; a quiet queue keeps one credit, so that its
+// next job needs no asking.
+import type { Broker, Consumer, Delivery } from '../driver/driver.js'
+import { messageOf } from '../core/errors.js'
+import type { Logger } from '../observe/log.js'
+import type { WorkerPlan } from './define.js'
+import type { Executor } from './executor.js'
+
+export interface Intake {
+  /** Queues to take nothing from, by what the store says now. */
+  setPaused(queues: readonly string[]): void
+  /** Take nothing new and give back what has not begun. */
+  stop(): Promise<void>
+  /** End the links; every delivery must be settled by then. */
+  close(): Promise<void>
+  /** Resolves when no slot is taken. */
+  idle(): Promise<void>
+  readonly ready: boolean
+  /** Resolves with the error of the first link that is gone for good. */
+  readonly broken: Promise<Error>
+}
+
+interface Lane<Tx> {
+  readonly name: string
+  readonly limit: number
+  readonly weight: number
+  consumer: Consumer | undefined
+  /** Deliveries that wait for a slot. */
+  buffered: Delivery<Tx>[]
+  running: number
+  /** In our hands by the driver's count. */
+  unsettled: number
+  /** What the consumer may hand over beyond that. */
+  credit: number
+  told: number
+  turn: number
+}
+
+/** How long a queue may leave fresh credit unused before another queue gets a chance. */
+const PATIENCE = 5
+const LIMIT_DELAY = 500
+
+export async function startIntake<Tx>(o: {
+  readonly broker: Broker<Tx>
+  readonly worker: string
+  readonly plan: WorkerPlan
+  readonly executor: Executor<Tx>
+  readonly paused: readonly string[]
+  readonly log: Logger
+}): Promise<Intake> {
+  const { plan, executor, log } = o
+  let paused = new Set(o.paused)
+  let stopping = false
+  let taken = 0
+  let again: NodeJS.Timeout | undefined
+  let waitingForIdle: (() => void)[] = []
+  let breakWith!: (error: Error) => void
+  const broken = new Promise<Error>((resolve) => (breakWith = resolve))
+  const perTask = new Map<string, number>()
+  const lanes = plan.queues.map(({ name, concurrency, weight }): Lane<Tx> => {
+    const limit = Math.min(concurrency, handlerRoom(plan, name))
+    return {
+      name,
+      limit,
+      weight,
+      consumer: undefined,
+      buffered: [],
+      running: 0,
+      unsettled: 0,
+      credit: 0,
+      told: 0,
+      turn: 0,
+    }
+  })
+
+  const open = (lane: Lane<Tx>) => !stopping && executor.abandoned < plan.concurrency && !paused.has(lane.name)
+  const room = (lane: Lane<Tx>) => lane.limit - lane.running - lane.buffered.length
+
+  function allot(): void {
+    clearTimeout(again)
+    let free = plan.concurrency - taken - lanes.reduce((sum, lane) => sum + lane.buffered.length, 0)
+    const hungry: Lane<Tx>[] = []
+    for (const lane of lanes) {
+      const most = open(lane) ? Math.max(0, room(lane)) : 0
+      if (lane.credit > 0) lane.credit = Math.min(lane.credit, most, Math.max(1, free))
+      else if (most > 0) hungry.push(lane)
+    }
+    for (; free > 0; free--) {
+      const lane = nextByWeight(hungry.filter((one) => one.credit < room(one)))
+      if (!lane) break
+      lane.credit += 1
+    }
+    if (hungry.some((lane) => lane.credit === 0) && taken < plan.concurrency && lanes.some((lane) => lane.credit > 0))
+      again = setTimeout(allot, PATIENCE)
+    for (const lane of lanes) tell(lane)
+  }
+
+  function tell(lane: Lane<Tx>): void {
+    const prefetch = lane.unsettled + lane.credit
+    if (prefetch === lane.told) return
+    lane.told = prefetch
+    lane.consumer?.setPrefetch(open(lane) ? prefetch : 0)
+  }
+
+  function arrived(lane: Lane<Tx>, delivery: Delivery<Tx>): void {
+    lane.unsettled += 1
+    lane.credit = Math.max(0, lane.credit - 1)
+    if (stopping) return giveBack(lane, delivery, 0)
+    const limit = plan.handlers.get(delivery.envelope.name)?.options.concurrency
+    const waiting = lane.buffered.filter((other) => other.envelope.name === delivery.envelope.name).length
+    // A handler's own limit must not fill our hands with its jobs.
+    if (limit !== undefined && atLimit(delivery) && waiting >= limit) giveBack(lane, delivery, LIMIT_DELAY)
+    else lane.buffered.push(delivery)
+    pump()
+  }
+
+  function giveBack(lane: Lane<Tx>, delivery: Delivery<Tx>, delay: number): void {
+    const options = delay > 0 ? ({ delay, why: 'limit' } as const) : ({ why: 'stop' } as const)
+    void delivery
+      .release(options)
+      .catch((error: unknown) =>
+        log.warn({ job: delivery.envelope.id, error: messageOf(error) }, 'Could not give a job back.'),
+      )
+      .finally(() => {
+        lane.unsettled -= 1
+        changed()
+      })
+  }
+
+  function atLimit(delivery: Delivery<Tx>): boolean {
+    const { name } = delivery.envelope
+    return (perTask.get(name) ?? 0) >= (plan.handlers.get(name)?.options.concurrency ?? Infinity)
+  }
+
+  function pump(): void {
+    while (taken < plan.concurrency) {
+      const lane = nextByWeight(lanes.filter((one) => one.buffered.some((delivery) => !atLimit(delivery))))
+      if (!lane) break
+      const [delivery] = lane.buffered.splice(
+        lane.buffered.findIndex((one) => !atLimit(one)),
+        1,
+      )
+      void start(lane, delivery!)
+    }
+    allot()
+  }
+
+  async function start(lane: Lane<Tx>, delivery: Delivery<Tx>): Promise<void> {
+    const { name } = delivery.envelope
+    let settled = false
+    const detached = () => {
+      settled = true
+      lane.unsettled -= 1
+      tell(lane)
+    }
+    taken += 1
+    lane.running += 1
+    perTask.set(name, (perTask.get(name) ?? 0) + 1)
+    await executor.execute(delivery, detached)
+    taken -= 1
+    lane.running -= 1
+    if (!settled) lane.unsettled -= 1
+    perTask.set(name, perTask.get(name)! - 1)
+    changed()
+  }
+
+  function changed(): void {
+    if (taken === 0 && lanes.every((lane) => lane.unsettled === 0)) for (const done of waitingForIdle.splice(0)) done()
+    pump()
+  }
+
+  for (const lane of lanes) {
+    lane.consumer = await o.broker.consume({
+      queue: lane.name,
+      worker: o.worker,
+      prefetch: 0,
+      onDelivery: (delivery) => arrived(lane, delivery),
+    })
+    void lane.consumer.closed.then((error) => error && breakWith(error))
+  }
+  allot()
+
+  return {
+    broken,
+    get ready() {
+      return !stopping && executor.abandoned < plan.concurrency
+    },
+    setPaused(queues) {
+      paused = new Set(queues)
+      allot()
+    },
+    async stop() {
+      stopping = true
+      clearTimeout(again)
+      for (const lane of lanes) {
+        lane.credit = 0
+        for (const delivery of lane.buffered.splice(0)) giveBack(lane, delivery, 0)
+        lane.consumer?.setPrefetch(0)
+      }
+    },
+    async close() {
+      await Promise.all(lanes.map((lane) => lane.consumer?.stop()))
+    },
+    idle: () =>
+      new Promise((resolve) => {
+        waitingForIdle.push(resolve)
+        changed()
+      }),
+  }
+}
+
+/** A queue whose every handler is limited can use no more slots than they can together. */
+function handlerRoom(plan: WorkerPlan, queue: string): number {
+  let sum = 0
+  for (const { task, options } of plan.handlers.values())
+    if ((task['~spec']?.queue ?? 'default') === queue) sum += options.concurrency ?? Infinity
+  return sum
+}
+
+/** Smooth weighted round-robin: shares follow the weights, and turns are spread rather than bunched. */
+function nextByWeight<L extends { weight: number; turn: number }>(lanes: readonly L[]): L | undefined {
+  let best: L | undefined
+  let total = 0
+  for (const lane of lanes) {
+    lane.turn += lane.weight
+    total += lane.weight
+    if (!best || lane.turn > best.turn) best = lane
+  }
+  if (best) best.turn -= total
+  return best
+}

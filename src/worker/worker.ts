@@ -1,0 +1,133 @@
+// A worker: the list of its parts, how they start, and how they stop.
+import { hostname } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { ClientParts } from '../client/client.js'
+import { toMs, type Duration } from '../core/duration.js'
+import { WorkerStoppingError, messageOf } from '../core/errors.js'
+import { newId } from '../core/id.js'
+import type { WorkerInfo } from '../driver/driver.js'
+import { declareTasks } from './catalogue.js'
+import type { WorkerPlan } from './define.js'
+import { createExecutor } from './executor.js'
+import { startIntake } from './intake.js'
+import { startJanitor } from './janitor.js'
+import { startPresence } from './presence.js'
+import { onStopSignals } from './shutdown.js'
+import type { Worker, WorkOptions } from './types.js'
+
+const DEFAULT_GRACE = 25_000
+/** How long an aborted handler may take to notice, before its job is given back. */
+const ABORT_PATIENCE = 500
+// Node's timers hold 32 bits.
+const LONGEST_TIMER = 2 ** 31 - 1
+
+export async function startWorker<Tx>(parts: ClientParts<Tx>, plan: WorkerPlan, options: WorkOptions): Promise<Worker> {
+  const { session } = parts
+  const { log } = session
+  const driver = await session.open()
+  const id = newId()
+  const startedAt = Date.now()
+  const grace = toMs(options.grace ?? DEFAULT_GRACE, 'grace')
+  const stopping = new AbortController()
+  const executor = createExecutor({ parts, plan, stopping: stopping.signal, grace })
+  const tasks = [...plan.handlers.values()].map(({ task }) => task)
+  const info = (): WorkerInfo => ({
+    pid: process.pid,
+    host: hostname(),
+    queues: plan.queues.map(({ name }) => name),
+    tasks: tasks.map(({ name }) => name),
+    concurrency: plan.concurrency,
+    running: executor.running,
+    startedAt,
+    stopping: stopping.signal.aborted,
+  })
+
+  for (const { name } of plan.queues) await driver.broker.declare({ name })
+  await declareTasks(driver.state, tasks)
+  let paused: readonly string[] = []
+  let onPaused: (queues: readonly string[]) => void = (queues) => {
+    paused = queues
+  }
+  const presence = await startPresence({
+    workers: driver.workers,
+    worker: id,
+    lease: driver.traits.lease,
+    info,
+    onPaused: (queues) => onPaused(queues),
+    log,
+  })
+  const intake = await startIntake({ broker: driver.broker, worker: id, plan, executor, paused, log })
+  onPaused = intake.setPaused
+  const janitor = startJanitor({ jobs: driver.jobs, log })
+  log.info({ worker: id, queues: info().queues.join(','), concurrency: plan.concurrency }, 'Worker started.')
+
+  let hurry!: () => void
+  const hurried = new Promise<void>((resolve) => (hurry = resolve))
+  let stopped: Promise<void> | undefined
+  let tellDone!: (end: Promise<void>) => void
+  const done = new Promise<void>((resolve) => (tellDone = resolve))
+  done.catch(() => {}) // who does not wait for it must not be ended by it
+
+  async function shutDown(ms: number): Promise<void> {
+    log.info({ worker: id, running: executor.running, grace: `${ms}ms` }, 'Worker stopping.')
+    stopping.abort(new WorkerStoppingError())
+    await intake.stop()
+    // So that nobody takes what follows for a crash, should we be killed meanwhile.
+    await presence.beat()
+    const idle = intake.idle()
+    await within(ms, idle)
+    executor.abortAll(new WorkerStoppingError())
+    await within(ABORT_PATIENCE, idle)
+    executor.giveBackAll()
+    await idle
+    await intake.close()
+    await janitor.stop()
+    await presence
+      .leave()
+      .catch((error: unknown) => log.warn({ worker: id, error: messageOf(error) }, 'Could not sign off.'))
+    await plan.onStop?.()
+    log.info({ worker: id }, 'Worker stopped.')
+  }
+
+  /** Resolves with `work`, or after `ms`, or when somebody hurries. */
+  async function within(ms: number, work: Promise<void>): Promise<void> {
+    const over = new AbortController()
+    const timeout = sleep(Math.min(ms, LONGEST_TIMER), undefined, { signal: over.signal }).catch(() => {})
+    await Promise.race([work, timeout, hurried])
+    over.abort()
+  }
+
+  function stop(o: { grace?: Duration } = {}): Promise<void> {
+    const ms = o.grace === undefined ? grace : toMs(o.grace, 'grace')
+    if (stopped && o.grace !== undefined) setTimeout(hurry, Math.min(ms, LONGEST_TIMER)).unref()
+    if (!stopped) tellDone((stopped = shutDown(ms).finally(releaseSignals)))
+    return stopped!
+  }
+
+  const releaseSignals = options.signals ? onStopSignals(stop, log) : () => {}
+  void intake.broken.then((error) => {
+    log.error({ worker: id, error: messageOf(error) }, 'The link to the broker is gone for good; the worker stops.')
+    tellDone(
+      stop().then(() => {
+        throw error
+      }),
+    )
+  })
+
+  return {
+    id,
+    done,
+    stop,
+    [Symbol.asyncDispose]: () => stop(),
+    health() {
+      const reasons = [
+        ...(stopping.signal.aborted ? ['the worker is stopping'] : []),
+        ...(presence.healthy ? [] : ['the store does not answer']),
+        ...(executor.abandoned >= plan.concurrency
+          ? [`${executor.abandoned} handlers went on after their timeout`]
+          : []),
+      ]
+      return { ready: reasons.length === 0, reasons, running: executor.running, abandoned: executor.abandoned }
+    },
+  }
+}

@@ -1,0 +1,17 @@
+// How the tests run: every *.test.ts under src and test, and what the pure core must be covered by.
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  test: {
+    include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+    pool: 'forks',
+    testTimeout: 30_000,
+    coverage: {
+      provider: 'v8',
+      include: ['src/core/**/*.ts'],
+      exclude: ['**/*.test.ts', 'src/core/wire.ts'], // wire.ts holds types only
+      reporter: ['text'],
+      thresholds: { 100: true },
+    },
+  },
+})
