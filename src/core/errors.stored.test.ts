@@ -119,10 +119,21 @@ describe('toJobError', () => {
   it.fails.each([
     ['a message that throws', Object.defineProperty(new Error(), 'message', { get: () => expect.fail('getter') })],
     ['a stack that throws', Object.defineProperty(new Error('x'), 'stack', { get: () => expect.fail('getter') })],
+    [
+      'a cause that throws',
+      new Error('x', { cause: Object.defineProperty(new Error(), 'stack', { get: () => expect.fail('getter') }) }),
+    ],
     ['a message without text', Object.assign(new Error(), { message: Object.create(null) })],
     ['a stack without text', Object.assign(new Error('x'), { stack: Symbol('s') })],
   ])('takes an error with %s', (_name, error) => {
     expect(toJobError(error, AT)).toMatchObject({ name: 'Error', at: AT })
+  })
+
+  // Known bug: `instanceof` asks the proxy, which throws.
+  it.fails('takes a revoked proxy', () => {
+    const { proxy, revoke } = Proxy.revocable({}, {})
+    revoke()
+    expect(toJobError(proxy, AT)).toMatchObject({ name: 'Error', at: AT })
   })
 
   // Known bug: an Error of another realm (node:vm, so also of tests under jest) is no `instanceof Error`.

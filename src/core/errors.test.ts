@@ -173,6 +173,7 @@ describe('the error tree', () => {
 
 describe('hasCode', () => {
   it('knows our errors by their code, also those of another copy of the package', () => {
+    expect(TREE.filter(({ made, code }) => !hasCode(made) || !hasCode(made, code))).toEqual([])
     for (const error of [new errors.JobNotFoundError('j1'), { code: 'ERR_JOB_NOT_FOUND' }]) {
       expect(hasCode(error)).toBe(true)
       expect(hasCode(error, 'ERR_JOB_NOT_FOUND')).toBe(true)

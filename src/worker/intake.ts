@@ -21,13 +21,13 @@ export interface Intake {
   readonly broken: Promise<Error>
 }
 
-interface Lane<Tx> {
+interface Lane {
   readonly name: string
   readonly limit: number
   readonly weight: number
   consumer: Consumer | undefined
   /** Deliveries that wait for a slot. */
-  buffered: Delivery<Tx>[]
+  buffered: number
   running: number
   /** In our hands by the driver's count. */
   unsettled: number
@@ -58,14 +58,16 @@ export async function startIntake<Tx>(o: {
   let breakWith!: (error: Error) => void
   const broken = new Promise<Error>((resolve) => (breakWith = resolve))
   const perTask = new Map<string, number>()
-  const lanes = plan.queues.map(({ name, concurrency, weight }): Lane<Tx> => {
+  /** In order of arrival; the shares of the lanes were decided when they got their credit. */
+  const buffer: { readonly lane: Lane; readonly delivery: Delivery<Tx> }[] = []
+  const lanes = plan.queues.map(({ name, concurrency, weight }): Lane => {
     const limit = Math.min(concurrency, handlerRoom(plan, name))
     return {
       name,
       limit,
       weight,
       consumer: undefined,
-      buffered: [],
+      buffered: 0,
       running: 0,
       unsettled: 0,
       credit: 0,
@@ -74,13 +76,13 @@ export async function startIntake<Tx>(o: {
     }
   })
 
-  const open = (lane: Lane<Tx>) => !stopping && executor.abandoned < plan.concurrency && !paused.has(lane.name)
-  const room = (lane: Lane<Tx>) => lane.limit - lane.running - lane.buffered.length
+  const open = (lane: Lane) => !stopping && executor.abandoned < plan.concurrency && !paused.has(lane.name)
+  const room = (lane: Lane) => lane.limit - lane.running - lane.buffered
 
   function allot(): void {
     clearTimeout(again)
-    let free = plan.concurrency - taken - lanes.reduce((sum, lane) => sum + lane.buffered.length, 0)
-    const hungry: Lane<Tx>[] = []
+    let free = plan.concurrency - taken - buffer.length
+    const hungry: Lane[] = []
     for (const lane of lanes) {
       const most = open(lane) ? Math.max(0, room(lane)) : 0
       if (lane.credit > 0) lane.credit = Math.min(lane.credit, most, Math.max(1, free))
@@ -96,26 +98,29 @@ export async function startIntake<Tx>(o: {
     for (const lane of lanes) tell(lane)
   }
 
-  function tell(lane: Lane<Tx>): void {
+  function tell(lane: Lane): void {
     const prefetch = lane.unsettled + lane.credit
     if (prefetch === lane.told) return
     lane.told = prefetch
     lane.consumer?.setPrefetch(open(lane) ? prefetch : 0)
   }
 
-  function arrived(lane: Lane<Tx>, delivery: Delivery<Tx>): void {
+  function arrived(lane: Lane, delivery: Delivery<Tx>): void {
     lane.unsettled += 1
     lane.credit = Math.max(0, lane.credit - 1)
     if (stopping) return giveBack(lane, delivery, 0)
     const limit = plan.handlers.get(delivery.envelope.name)?.options.concurrency
-    const waiting = lane.buffered.filter((other) => other.envelope.name === delivery.envelope.name).length
+    const waiting = buffer.filter((other) => other.delivery.envelope.name === delivery.envelope.name).length
     // A handler's own limit must not fill our hands with its jobs.
     if (limit !== undefined && atLimit(delivery) && waiting >= limit) giveBack(lane, delivery, LIMIT_DELAY)
-    else lane.buffered.push(delivery)
+    else {
+      lane.buffered += 1
+      buffer.push({ lane, delivery })
+    }
     pump()
   }
 
-  function giveBack(lane: Lane<Tx>, delivery: Delivery<Tx>, delay: number): void {
+  function giveBack(lane: Lane, delivery: Delivery<Tx>, delay: number): void {
     const options = delay > 0 ? ({ delay, why: 'limit' } as const) : ({ why: 'stop' } as const)
     void delivery
       .release(options)
@@ -135,18 +140,16 @@ export async function startIntake<Tx>(o: {
 
   function pump(): void {
     while (taken < plan.concurrency) {
-      const lane = nextByWeight(lanes.filter((one) => one.buffered.some((delivery) => !atLimit(delivery))))
-      if (!lane) break
-      const [delivery] = lane.buffered.splice(
-        lane.buffered.findIndex((one) => !atLimit(one)),
-        1,
-      )
-      void start(lane, delivery!)
+      const i = buffer.findIndex((one) => !atLimit(one.delivery))
+      if (i < 0) break
+      const [next] = buffer.splice(i, 1)
+      next!.lane.buffered -= 1
+      void start(next!.lane, next!.delivery)
     }
     allot()
   }
 
-  async function start(lane: Lane<Tx>, delivery: Delivery<Tx>): Promise<void> {
+  async function start(lane: Lane, delivery: Delivery<Tx>): Promise<void> {
     const { name } = delivery.envelope
     let settled = false
     const detached = () => {
@@ -195,9 +198,10 @@ export async function startIntake<Tx>(o: {
       clearTimeout(again)
       for (const lane of lanes) {
         lane.credit = 0
-        for (const delivery of lane.buffered.splice(0)) giveBack(lane, delivery, 0)
+        lane.buffered = 0
         lane.consumer?.setPrefetch(0)
       }
+      for (const { lane, delivery } of buffer.splice(0)) giveBack(lane, delivery, 0)
     },
     async close() {
       await Promise.all(lanes.map((lane) => lane.consumer?.stop()))

@@ -116,11 +116,12 @@ function deliveryOf(table: Table, row: Row, settled: (delivery: PolledDelivery<n
   const mine = () => row.state === 'active' && row.run === run && table.rows.get(envelope.id) === row
   /** Settle: fenced by the run, and a cancelled job ends cancelled whatever the verb. */
   const end = async (write: (now: number) => void): Promise<void> => {
-    settled(delivery)
-    if (!mine()) throw new LeaseLostError(envelope.id, run)
+    const owned = mine()
     const now = Date.now()
-    if (row.cancelling) finish(row, 'cancel', now)
-    else write(now)
+    if (owned && row.cancelling) finish(row, 'cancel', now)
+    else if (owned) write(now)
+    settled(delivery)
+    if (!owned) throw new LeaseLostError(envelope.id, run)
     table.emit('done')
     table.emit('work')
   }

@@ -1,0 +1,91 @@
+// millrace work FILE: a worker in this process, until it is told to stop.
+import type { Command } from 'commander'
+import type { Logger } from '../../observe/log.js'
+import type { Worker } from '../../worker/types.js'
+import { exitCodeOf, oneLine, report, textOf } from '../fail.js'
+import { duration, list, wholeNumber, type GlobalFlags } from '../flags.js'
+import { loadWorker, placeIn } from '../load.js'
+import { createCliLogger } from '../log.js'
+import { dial } from '../target.js'
+
+interface Flags extends GlobalFlags {
+  readonly queues?: string[]
+  readonly concurrency?: number
+  readonly grace?: number
+  readonly quiet?: boolean
+}
+
+export function addWork(program: Command): void {
+  program
+    .command('work')
+    .description('Run the worker that FILE exports as its default, until SIGTERM or SIGINT.')
+    .argument('<file>', 'TypeScript or JavaScript: export default defineWorker({ … })')
+    .option('--queues <a,b>', 'only these of its queues', list('--queues'))
+    .option('--concurrency <n>', 'jobs at once in this process', wholeNumber('--concurrency', 1, 10_000))
+    .option('--grace <duration>', 'how long running jobs may go on after a signal (default: 25s)', duration('--grace'))
+    .option('--quiet', 'log only warnings and errors')
+    .addHelpText(
+      'after',
+      `
+The first signal stops the worker after its running jobs, a second one gives them back at once.
+
+Examples:
+  $ millrace work worker.ts --url sqlite:jobs.db
+  $ millrace work worker.ts --queues mail,reports --concurrency 20 --grace 1m`,
+    )
+    .action((file: string, _own: Flags, command: Command) => work(file, command.optsWithGlobals<Flags>()))
+}
+
+async function work(file: string, flags: Flags): Promise<void> {
+  const level = flags.verbose ? 'debug' : flags.quiet ? 'warn' : 'info'
+  const log = createCliLogger({ level, json: flags.json ?? false })
+  let worker: Worker | undefined
+  stopOnMistakes(log, flags, () => worker)
+  const loaded = await loadWorker(file)
+  let database = ''
+  const connection = await dial(flags, { create: true, log: namingTheDatabase(log, () => database) })
+  database = connection.database
+  const { client } = connection
+  try {
+    const options = await loaded.open()
+    try {
+      worker = await client.work(options, {
+        signals: true,
+        ...(flags.queues !== undefined && { queues: flags.queues }),
+        ...(flags.concurrency !== undefined && { concurrency: flags.concurrency }),
+        ...(flags.grace !== undefined && { grace: flags.grace }),
+      })
+    } catch (error) {
+      await options?.onStop?.()
+      throw error
+    }
+    await worker.done
+  } finally {
+    await client.close()
+  }
+}
+
+/** The line that tells of the start says where the jobs are, too. */
+function namingTheDatabase(log: Logger, database: () => string): Logger {
+  return {
+    ...log,
+    info: (o, m) => log.info(m === 'Worker started.' ? { ...(o as object), database: database() } : o, m),
+  }
+}
+
+/** An error that no handler caught leaves the process in an unknown state: stop in order, and fail. */
+function stopOnMistakes(log: Logger, flags: Flags, running: () => Worker | undefined): void {
+  const onMistake = (error: unknown) => {
+    process.exitCode = 1
+    const worker = running()
+    if (!worker) {
+      report(error, flags.verbose ?? false)
+      process.exit(exitCodeOf(error) || 1)
+    }
+    const text = oneLine(textOf(error))
+    log.error(`Outside of any job, the worker's code threw ${text}${placeIn(error)}. The worker stops.`)
+    void worker.stop().catch(() => {}) // its failure reaches whoever waits for `done`
+  }
+  process.on('uncaughtException', onMistake)
+  process.on('unhandledRejection', onMistake)
+}

@@ -1,0 +1,77 @@
+// The `millrace` command. Little is imported before a verb is known, so that --help and wrong flags answer at once.
+import { readFileSync } from 'node:fs'
+import { Command } from 'commander'
+import { addEnqueue } from './commands/enqueue.js'
+import { addJobs } from './commands/jobs.js'
+import { addQueues } from './commands/queues.js'
+import { addSetup } from './commands/setup.js'
+import { addWork } from './commands/work.js'
+import { exitCodeOf, report } from './fail.js'
+import type { GlobalFlags } from './flags.js'
+import { loadEnvFile } from './target.js'
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string
+}
+
+function createProgram(): Command {
+  const program = new Command('millrace')
+    .description('Typed background jobs for Node.js: run workers, enqueue jobs, look after queues.')
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand('help [command]', 'print the help of a command')
+    .option('--url <url>', 'the database, such as sqlite:jobs.db (default: MILLRACE_URL)')
+    .option('--store <url>', 'a store beside a broker that keeps no jobs (default: MILLRACE_STORE)')
+    .option('--env-file <file>', 'read environment variables from a file first')
+    .option('--json', 'print JSON, one value on a line')
+    .option('--verbose', 'print the stack of errors, and debug lines')
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({ outputError: (text, write) => write(`${text.trim().replaceAll('\n', ' ')}\n`) })
+    .exitOverride()
+    .hook('preAction', () => {
+      const { envFile } = program.opts<GlobalFlags>()
+      if (envFile !== undefined) loadEnvFile(envFile)
+    })
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ millrace work worker.ts --url sqlite:jobs.db
+  $ millrace enqueue greet '{"name":"Ada"}' --wait --url sqlite:jobs.db
+
+Exit codes: 0 done, 1 failed, 2 wrong use.`,
+    )
+  for (const add of [addWork, addSetup, addEnqueue, addJobs, addQueues]) add(program)
+  return program
+}
+
+/** A reader that went away (`| head`) ends the command quietly; a worker goes on without its log. */
+function surviveBrokenPipes(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit()
+    throw error
+  })
+  process.stderr.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+  })
+}
+
+/** End once everything is printed. Handles that a worker file left open must not keep the process. */
+function exit(code: number): void {
+  process.exitCode = code
+  process.stdout.write('', () => process.stderr.write('', () => process.exit()))
+}
+
+async function main(): Promise<void> {
+  surviveBrokenPipes()
+  const program = createProgram()
+  try {
+    await program.parseAsync()
+    exit(Number(process.exitCode ?? 0))
+  } catch (error) {
+    report(error, program.opts<GlobalFlags>().verbose ?? false)
+    exit(exitCodeOf(error))
+  }
+}
+
+void main()

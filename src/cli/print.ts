@@ -1,0 +1,72 @@
+// What commands print: results on standard output, remarks on standard error; colour and cutting only on a terminal.
+import { styleText } from 'node:util'
+import { formatDuration } from '../core/duration.js'
+import { oneLine } from './fail.js'
+
+export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan'
+
+/** A result. */
+export function print(line: string): void {
+  process.stdout.write(`${line}\n`)
+}
+
+/** One JSON value on one line. Dates are written in ISO 8601. */
+export function printJson(value: unknown): void {
+  print(JSON.stringify(value))
+}
+
+/** A remark for the person who watches. */
+export function remark(line: string): void {
+  process.stderr.write(`${line}\n`)
+}
+
+/** Coloured when standard output is a terminal, and NO_COLOR does not forbid it. */
+export function paint(style: Style, text: string): string {
+  return styleText(style, text, { validateStream: true, stream: process.stdout })
+}
+
+export interface Column<Row> {
+  readonly title: string
+  readonly text: (row: Row) => string
+  readonly style?: (row: Row) => Style | undefined
+  /** Numbers stand on the right. */
+  readonly right?: boolean
+}
+
+/** An aligned table. On a terminal the last column is cut where the line ends. */
+export function printTable<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): void {
+  const cells = rows.map((row) => columns.map((column) => oneLine(column.text(row))))
+  const widths = columns.map(({ title }, i) => Math.max(title.length, ...cells.map((row) => row[i]!.length)))
+  const last = columns.length - 1
+  const before = widths.slice(0, last).reduce((sum, width) => sum + width + 2, 0)
+  const room = process.stdout.isTTY ? Math.max(10, process.stdout.columns - before) : Infinity
+  const fit = (text: string, i: number) => {
+    if (i === last && columns[i]!.right !== true) return cut(text, room)
+    return columns[i]!.right === true ? text.padStart(widths[i]!) : text.padEnd(widths[i]!)
+  }
+  const header = columns.map(({ title }, i) => fit(title, i)).join('  ')
+  print(paint('bold', header.trimEnd()))
+  rows.forEach((row, r) => {
+    const line = columns.map((column, i) => {
+      const text = fit(cells[r]![i]!, i)
+      const style = column.style?.(row)
+      return style === undefined ? text : paint(style, text)
+    })
+    print(line.join('  ').trimEnd())
+  })
+}
+
+function cut(text: string, room: number): string {
+  return text.length <= room ? text : `${text.slice(0, room - 1)}…`
+}
+
+/** `3m ago`, `in 5s`. */
+export function relative(date: Date, now = Date.now()): string {
+  const ms = date.getTime() - now
+  return ms > 0 ? `in ${formatDuration(ms)}` : `${formatDuration(-ms)} ago`
+}
+
+/** `1 job`, `2 jobs`. */
+export function count(n: number, thing: string): string {
+  return `${n} ${thing}${n === 1 ? '' : 's'}`
+}

@@ -1,0 +1,79 @@
+// Which database a command works on, and a client for it.
+import type { Client } from '../connect.js'
+import type { Logger } from '../observe/log.js'
+import { Failure, UsageError } from './fail.js'
+import type { GlobalFlags } from './flags.js'
+
+export interface Connection {
+  readonly client: Client
+  /** The URL to show; without passwords. */
+  readonly database: string
+}
+
+export interface DialOptions {
+  /** Make the file and its schema when they are not there. Commands that only look or enqueue must not. */
+  readonly create: boolean
+  readonly log?: Logger
+}
+
+/** Variables of a file for this process; what the environment has already stays. */
+export function loadEnvFile(file: string): void {
+  try {
+    process.loadEnvFile(file)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
+      throw new UsageError(`--env-file: there is no file ${file}.`, { cause: error })
+    throw new UsageError(`--env-file: ${file} cannot be read: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+/**
+ * A client whose database answers; the caller closes it.
+ * @throws UsageError or ConfigurationError for a URL that is none; Failure when the database does not open
+ */
+export async function dial(flags: GlobalFlags, o: DialOptions): Promise<Connection> {
+  const url = flags.url || process.env['MILLRACE_URL'] || ''
+  if (url === '')
+    throw new UsageError('No database was named. Give --url sqlite:jobs.db, or set MILLRACE_URL=sqlite:jobs.db.')
+  const store = flags.store || process.env['MILLRACE_STORE'] || ''
+  const broker = await checkedUrl(url, o.create)
+  const { createClient } = await import('../connect.js')
+  const client = createClient(store === '' ? broker : { broker, store }, {
+    migrate: o.create,
+    ...(o.log && { log: o.log }),
+  })
+  try {
+    await client.connect()
+  } catch (error) {
+    await client.close()
+    const { code, message } = error as { code?: unknown; message: string }
+    throw code === 'ERR_UNSUPPORTED' ? error : new Failure(message, { cause: error })
+  }
+  return { client, database: withoutSecret(url) }
+}
+
+/** `dial`, use, and close in any case. */
+export async function withClient<T>(
+  flags: GlobalFlags,
+  o: DialOptions,
+  use: (client: Client, database: string) => Promise<T>,
+): Promise<T> {
+  const { client, database } = await dial(flags, o)
+  try {
+    return await use(client, database)
+  } finally {
+    await client.close()
+  }
+}
+
+/** Settings in the URL are checked before anything is opened, so that a wrong URL is told from a broken database. */
+async function checkedUrl(url: string, create: boolean): Promise<string> {
+  if (!url.startsWith('sqlite:')) return url
+  const { optionsFromUrl, settingsOf } = await import('../drivers/sqlite/options.js')
+  const { create: wanted } = settingsOf(optionsFromUrl(url))
+  return create || !wanted ? url : `${url}${url.includes('?') ? '&' : '?'}create=false`
+}
+
+function withoutSecret(url: string): string {
+  return url.replace(/\/\/[^@/]*@/, '//***@')
+}

@@ -1,0 +1,118 @@
+// P1: durable, or an error.
+import { z } from './tasks.js'
+import type { ConformanceCase } from './case.js'
+import { assert, codeOf, envelope, QUEUE, recordOf } from './stage.js'
+
+const needsShared: ConformanceCase['needs'] = (traits) =>
+  traits.durable ? undefined : 'keeps jobs only in its own process'
+
+export const durableCases: readonly ConformanceCase[] = [
+  {
+    promise: 'P1',
+    level: 'driver',
+    name: 'what a resolved publish kept is seen by a driver opened afterwards',
+    needs: needsShared,
+    async run(stage) {
+      const first = await stage.driver()
+      const envelopes = Array.from({ length: 50 }, (_, i) => envelope({ body: `{"i":${i}}`, headers: { h: 'é' } }))
+      const receipts = await first.broker.publish({ envelopes })
+      assert.deepEqual(
+        receipts,
+        envelopes.map(({ id }) => ({ id, duplicate: false })),
+      )
+      const second = await stage.driver()
+      const records = await second.jobs.get({ ids: envelopes.map(({ id }) => id) })
+      assert.deepEqual(
+        new Map(records.map((r) => [r.envelope.id, r.envelope])),
+        new Map(envelopes.map((e) => [e.id, e])),
+      )
+      assert.equal((await second.broker.stats({ queue: QUEUE })).ready, 50)
+    },
+  },
+  {
+    promise: 'P1',
+    level: 'driver',
+    name: 'publishing an id again is the same job',
+    async run(stage) {
+      const driver = await stage.driver()
+      const one = envelope()
+      await driver.broker.publish({ envelopes: [one] })
+      const [again] = await driver.broker.publish({ envelopes: [{ ...one, body: '{"other":1}' }] })
+      assert.deepEqual(again, { id: one.id, duplicate: true, name: one.name })
+      assert.equal((await recordOf(driver, one.id)).envelope.body, '{}')
+      assert.equal(await driver.jobs.count({}), 1)
+    },
+  },
+  {
+    promise: 'P1',
+    level: 'runtime',
+    name: 'with the store away enqueue rejects in time, says what became of the job, and is safe to repeat',
+    needs: (_traits, place) => (place.outage ? undefined : 'cannot be away: it lives in this process'),
+    async run(stage) {
+      const client = stage.client({ publishTimeout: 300 })
+      await client.connect()
+      const outage = await stage.place.outage!()
+      let ids: readonly string[] = []
+      await client
+        .enqueue(z, { n: 1 }, { id: 'mine' })
+        .catch((error: { code: string; outcome: string; ids: string[] }) => {
+          assert.equal(error.code, 'ERR_BROKER_UNAVAILABLE')
+          assert.equal(error.outcome, 'not-sent')
+          ids = error.ids
+        })
+      assert.deepEqual(ids, ['mine'])
+      await outage.end()
+      assert.equal((await client.enqueue(z, { n: 1 }, { id: ids[0]! })).duplicate, false)
+      assert.equal((await client.enqueue(z, { n: 1 }, { id: ids[0]! })).duplicate, true)
+    },
+  },
+  {
+    promise: 'P1',
+    level: 'runtime',
+    name: 'an id that belongs to a job of another task is refused, naming that task',
+    async run(stage) {
+      const client = stage.client()
+      await client.enqueue(z, { n: 1 }, { id: 'taken' })
+      const { other } = await import('./tasks.js')
+      assert.equal(await codeOf(() => client.enqueue(other, undefined, { id: 'taken' })), 'ERR_JOB_CONFLICT')
+    },
+  },
+  {
+    promise: 'P1',
+    level: 'driver',
+    name: 'a job published in a transaction exists exactly when that commits',
+    needs: (traits) => (traits.transactions === 'none' ? 'joins no transactions' : undefined),
+    async run(stage) {
+      const driver = await stage.driver()
+      const [kept, undone] = [envelope({ unique: { key: 'k', until: 'finished' } }), envelope()]
+      const first = stage.place.transaction!()
+      await driver.broker.publish({ envelopes: [undone], tx: first.tx })
+      await first.rollback()
+      const second = stage.place.transaction!()
+      await driver.broker.publish({ envelopes: [kept], tx: second.tx })
+      assert.equal(await driver.jobs.count({}), 0)
+      await second.commit()
+      assert.deepEqual(
+        (await driver.jobs.list({ limit: 10 })).jobs.map((job) => job.envelope.id),
+        [kept.id],
+      )
+    },
+  },
+  {
+    promise: 'P1',
+    level: 'runtime',
+    name: 'an enqueue with { tx } has done its work, or thrown, before it returns',
+    needs: (traits) => (traits.transactions === 'sync' ? undefined : 'has no synchronous transactions'),
+    async run(stage) {
+      const client = stage.client()
+      await client.connect()
+      const { tx, commit } = stage.place.transaction!()
+      const job = client.enqueue(z, { n: 1 }, { tx })
+      assert.throws(() => client.enqueue(z, { n: 'one' as unknown as number }, { tx }), { code: 'ERR_VALIDATION' })
+      await commit()
+      assert.equal((await client.jobs.list()).jobs.length, 1)
+      assert.equal((await (await job).info()).state, 'ready')
+      assert.equal(await codeOf(() => client.enqueue(z, { n: 1 }, { tx: {} })), 'ERR_CONFIGURATION')
+    },
+  },
+]

@@ -1,0 +1,105 @@
+// P8: delay. P9: priority.
+import { handle } from '../../worker/define.js'
+import type { ConformanceCase } from './case.js'
+import { assert, envelope, QUEUE, recordOf, until, type Hand } from './stage.js'
+import { other } from './tasks.js'
+
+async function take(hand: Hand, n: number): Promise<string[]> {
+  const ids: string[] = []
+  for (let i = 0; i < n; i++) {
+    const delivery = await hand.next()
+    ids.push(delivery.envelope.body)
+    await delivery.ack()
+  }
+  return ids
+}
+
+export const orderCases: readonly ConformanceCase[] = [
+  {
+    promise: 'P8',
+    level: 'driver',
+    name: 'a delayed job is scheduled, is never handed over early, and comes without anybody asking',
+    needs: (traits) => (traits.delay ? undefined : 'has no delays'),
+    async run(stage) {
+      const driver = await stage.driver()
+      const due = Date.now() + 150
+      const one = envelope({ notBefore: due })
+      const hand = await stage.hand(driver)
+      await driver.broker.publish({ envelopes: [one] })
+      assert.equal((await recordOf(driver, one.id)).state, 'scheduled')
+      assert.equal((await driver.broker.stats({ queue: QUEUE })).scheduled, 1)
+      const delivery = await hand.next()
+      assert.ok(Date.now() >= due, `${due - Date.now()} ms early`)
+      assert.equal(delivery.attempt, 1)
+    },
+  },
+  {
+    promise: 'P8',
+    level: 'driver',
+    name: 'delayed jobs come in the order of their times, and a due one counts as ready before anybody took it',
+    needs: (traits) => (traits.delay ? undefined : 'has no delays'),
+    async run(stage) {
+      const driver = await stage.driver()
+      const now = Date.now()
+      const delays = [120, 40, 80]
+      await driver.broker.publish({
+        envelopes: delays.map((ms) => envelope({ notBefore: now + ms, body: String(ms) })),
+      })
+      await until(async () => (await driver.broker.stats({ queue: QUEUE })).ready === 3, 'all to be due')
+      assert.equal(await driver.jobs.count({ states: ['ready'] }), 3)
+      assert.deepEqual(await take(await stage.hand(driver, { prefetch: 1 }), 3), ['40', '80', '120'])
+    },
+  },
+  {
+    promise: 'P8',
+    level: 'runtime',
+    name: 'delay and runAt hold, and an operator can run a delayed job now',
+    async run(stage) {
+      const client = stage.client()
+      const starts = new Map<string, number>()
+      await client.work({ handlers: [handle(other, (_, ctx) => void starts.set(ctx.job.id, Date.now()))] })
+      const at = new Date(Date.now() + 120)
+      const [delayed, timed, far] = [
+        await client.enqueue(other, undefined, { delay: '100ms' }),
+        await client.enqueue(other, undefined, { runAt: at }),
+        await client.enqueue(other, undefined, { delay: '1h' }),
+      ]
+      const due = (await delayed.info()).dueAt.getTime()
+      await Promise.all([delayed.result(), timed.result()])
+      assert.ok(starts.get(delayed.id)! >= due)
+      assert.ok(starts.get(timed.id)! >= at.getTime())
+      assert.equal((await far.info()).state, 'scheduled')
+      assert.equal(await client.jobs.retry({ ids: [far.id], states: ['scheduled'] }), 1)
+      await far.result()
+    },
+  },
+  {
+    promise: 'P9',
+    level: 'driver',
+    name: 'higher priorities come first; within one, first ready is first out',
+    needs: (traits) => (traits.priorities === 10 ? undefined : `tells ${traits.priorities} levels apart`),
+    async run(stage) {
+      const driver = await stage.driver()
+      const enqueuedAt = Date.now()
+      const envelopes = [4, 0, 9, 4, 9, 0, 5].map((priority, i) =>
+        envelope({ priority, body: `${priority}/${i}`, enqueuedAt }),
+      )
+      await driver.broker.publish({ envelopes })
+      const order = await take(await stage.hand(driver, { prefetch: 1 }), envelopes.length)
+      assert.deepEqual(order, ['9/2', '9/4', '5/6', '4/0', '4/3', '0/1', '0/5'])
+    },
+  },
+  {
+    promise: 'P9',
+    level: 'driver',
+    name: 'a job given back keeps its place',
+    async run(stage) {
+      const driver = await stage.driver()
+      const enqueuedAt = Date.now()
+      await driver.broker.publish({ envelopes: ['a', 'b', 'c'].map((body) => envelope({ body, enqueuedAt })) })
+      const hand = await stage.hand(driver, { prefetch: 1 })
+      await (await hand.next()).release()
+      assert.deepEqual(await take(hand, 3), ['a', 'b', 'c'])
+    },
+  },
+]

@@ -1,0 +1,70 @@
+// P19: heals. After an outage publishing and consuming go on by themselves, and no handler runs twice for it.
+import { handle } from '../../worker/define.js'
+import type { ConformanceCase } from './case.js'
+import { assert, codeOf, deferred, until } from './stage.js'
+import { other, z } from './tasks.js'
+
+const needs: ConformanceCase['needs'] = (_traits, place) =>
+  place.outage ? undefined : 'cannot be away: it lives in this process'
+
+export const outageCases: readonly ConformanceCase[] = [
+  {
+    promise: 'P19',
+    level: 'runtime',
+    name: 'a settle that fails by outage is repeated, the handler is not rerun, and health tells the truth meanwhile',
+    needs,
+    async run(stage) {
+      const client = stage.client({ publishTimeout: 200 })
+      const [started, finish] = [deferred(), deferred()]
+      let runs = 0
+      const worker = await client.work({
+        handlers: [
+          handle(z, async ({ n }) => {
+            runs++
+            started.resolve()
+            await finish.promise
+            return { n }
+          }),
+        ],
+      })
+      const job = await client.enqueue(z, { n: 5 })
+      await started.promise
+      const outage = await stage.place.outage!()
+      finish.resolve()
+      await until(() => !worker.health().ready, 'health to tell of the outage')
+      await outage.end()
+      assert.deepEqual(await job.result(), { n: 5 })
+      await until(() => worker.health().ready, 'health to recover')
+      assert.equal(runs, 1)
+      assert.equal((await job.info()).run, 1)
+    },
+  },
+  {
+    promise: 'P19',
+    level: 'runtime',
+    name: 'after an outage an idle worker takes jobs again by itself',
+    needs,
+    async run(stage) {
+      const client = stage.client({ publishTimeout: 200 })
+      await client.work({ handlers: [handle(other, () => {})] })
+      const outage = await stage.place.outage!()
+      assert.equal(await codeOf(() => client.enqueue(other)), 'ERR_BROKER_UNAVAILABLE')
+      await outage.end()
+      await (await client.enqueue(other)).result()
+    },
+  },
+  {
+    promise: 'P19',
+    level: 'runtime',
+    name: 'a dial that failed is tried again at the next call',
+    needs,
+    async run(stage) {
+      const client = stage.client({ publishTimeout: 200 })
+      await (await stage.driver()).setup()
+      const outage = await stage.place.outage!()
+      assert.notEqual(await codeOf(() => client.enqueue(other)), 'no error')
+      await outage.end()
+      assert.equal((await client.enqueue(other)).duplicate, false)
+    },
+  },
+]

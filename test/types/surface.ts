@@ -1,0 +1,185 @@
+// What users write, and what the compiler must say to it. Compiled against dist/ by types.test.ts, never run.
+// Left out because this version does not have them: events (defineEvent, on, match, route, publish) and schedules.
+import { z } from 'zod'
+import * as v from 'valibot'
+import { type } from 'arktype'
+import * as m from 'millrace'
+type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
+declare function same<A, B>(ok: Equal<A, B>): void
+declare const client: m.Client
+type SendOf<T> = T extends m.Task<infer X> ? X : never
+type ReturnOf<T> = T extends m.Task<any, any, infer X> ? X : never
+interface PgTx {
+  query(sql: string): Promise<unknown>
+}
+declare function postgres(o: { url?: string; pool?: unknown }): m.StatefulDriver<PgTx>
+declare const pgTx: PgTx
+
+// zod: transform, default, optional
+export const t1 = m.defineTask('image.resize', {
+  input: z.object({ n: z.string().transform(Number), d: z.number().default(3), o: z.string().optional() }),
+  output: z.object({ when: z.iso.datetime().transform((s) => new Date(s)) }),
+})
+same<SendOf<typeof t1>, { n: string; d?: number | undefined; o?: string | undefined }>(true)
+same<m.InputOf<typeof t1>, { n: number; d: number; o?: string | undefined }>(true)
+same<ReturnOf<typeof t1>, { when: string }>(true)
+same<m.OutputOf<typeof t1>, { when: Date }>(true)
+const j1 = await client.enqueue(t1, { n: '1' }, { delay: '5m', priority: 7, unique: 'x' })
+same<typeof j1, m.Job<{ when: Date }>>(true)
+m.handle(t1, async ({ n, d }, ctx) => {
+  n.toFixed()
+  d.toFixed()
+  ctx.signal
+  return { when: '2026-01-01' }
+})
+m.handle(t1, ({ n }) => ({ when: String(n) }))
+// @ts-expect-error wrong return
+m.handle(t1, async () => ({ when: new Date() }))
+// @ts-expect-error no return
+m.handle(t1, async () => {})
+// @ts-expect-error wrong payload
+await client.enqueue(t1, { n: 1 })
+// @ts-expect-error missing payload
+await client.enqueue(t1)
+// @ts-expect-error unknown unit
+await client.enqueue(t1, { n: '1' }, { delay: '5 parsecs' })
+// @ts-expect-error BullMQ-style priority
+await client.enqueue(t1, { n: '1' }, { priority: 100 })
+// @ts-expect-error tx on a client without transactions
+await client.enqueue(t1, { n: '1' }, { tx: pgTx })
+
+// valibot
+export const t2 = m.defineTask('mail.send', {
+  input: v.object({ to: v.pipe(v.string(), v.email()), n: v.pipe(v.string(), v.transform(Number)) }),
+  retry: { maxAttempts: 5, backoff: m.exponential('1s', { max: '1h' }) },
+  unique: (i) => i.to,
+})
+same<SendOf<typeof t2>, { to: string; n: string }>(true)
+same<m.InputOf<typeof t2>, { to: string; n: number }>(true)
+const r2 = await (await client.enqueue(t2, { to: 'a', n: '1' })).result()
+same<typeof r2, void>(true)
+m.handle(t2, async ({ n }) => {
+  n.toFixed()
+})
+// @ts-expect-error a task without output returns nothing
+m.handle(t2, async ({ n }) => ({ n }))
+// unique before input in the object
+export const t2b = m.defineTask('x', { unique: (i) => i.to, group: (i) => i.to, input: z.object({ to: z.string() }) })
+// arktype
+export const t5 = m.defineTask('ark', { input: type({ a: 'string', b: 'number = 3' }) })
+await client.enqueue(t5, { a: 'x' })
+m.handle(t5, ({ b }) => {
+  b.toFixed()
+})
+
+// no schema at all
+export const ping = m.defineTask('ping')
+await client.enqueue(ping)
+await client.enqueue(ping, undefined, { delay: 100 })
+// @ts-expect-error ping takes no input
+await client.enqueue(ping, { a: 1 })
+m.handle(ping, async (input, ctx) => {
+  same<typeof input, void>(true)
+  await ctx.progress(0.5)
+})
+// typed, unchecked
+export const raw = m.defineTask('raw', { input: m.unchecked<{ a: number }>(), output: m.unchecked<string[]>() })
+same<Awaited<ReturnType<m.Job<m.OutputOf<typeof raw>>['result']>>, string[]>(true)
+m.handle(raw, ({ a }) => [String(a)])
+// optional input object, union input, primitive input, unknown input
+export const opt = m.defineTask('opt', { input: z.object({ a: z.string() }).optional() })
+await client.enqueue(opt, undefined)
+await client.enqueue(opt)
+export const uni = m.defineTask('uni', {
+  input: z.discriminatedUnion('k', [
+    z.object({ k: z.literal('a'), a: z.string() }),
+    z.object({ k: z.literal('b'), b: z.number() }),
+  ]),
+})
+await client.enqueue(uni, { k: 'b', b: 1 })
+export const prim = m.defineTask('prim', { input: z.string() })
+await client.enqueue(prim, 'x')
+export const unk = m.defineTask('unk', { input: z.unknown() })
+await client.enqueue(unk, 1)
+// dates
+// @ts-expect-error a Date does not survive JSON
+export const bad1 = m.defineTask('bad', { input: z.object({ a: z.object({ at: z.date() }) }) })
+// @ts-expect-error nor a bigint in the output
+export const bad2 = m.defineTask('bad', { output: z.array(z.object({ n: z.bigint() })) })
+export const good = m.defineTask('good', { input: z.object({ at: z.coerce.date() }) })
+// recursive
+interface Tree {
+  v: string
+  kids: Tree[]
+}
+const tree: z.ZodType<Tree, Tree> = z.lazy(() => z.object({ v: z.string(), kids: z.array(tree) }))
+export const rec = m.defineTask('rec', { input: tree })
+await client.enqueue(rec, { v: 'a', kids: [] })
+const Cat = z.object({
+  name: z.string(),
+  get sub() {
+    return z.array(Cat)
+  },
+})
+export const rec2 = m.defineTask('rec2', { input: Cat })
+export const js = m.defineTask('json', { input: z.json() })
+await client.enqueue(js, { a: [1, { b: null }] })
+interface Iface {
+  a: string
+  b?: number
+}
+export const ifc = m.defineTask('ifc', { input: m.unchecked<Iface>() })
+
+// many
+const many = await client.enqueueMany(t2, [{ to: 'a', n: '1' }], {
+  each: (i) => ({ unique: { key: i.to, until: '30d' } }),
+})
+same<typeof many, readonly m.Job<void>[]>(true)
+// @ts-expect-error wrong element
+await client.enqueueMany(t2, [{ to: 'a', n: 1 }])
+// handle from id
+same<Awaited<ReturnType<ReturnType<typeof client.job<{ when: Date }>>['result']>>, { when: Date }>(true)
+const again = client.job(t1, 'id')
+same<typeof again, m.Job<{ when: Date }>>(true)
+
+// workers
+const mail: m.Handler[] = [m.handle(t2, async () => {})]
+m.defineWorker({ concurrency: 10, handlers: [mail, [m.handle(ping, () => {})]] })
+m.defineWorker(async () => {
+  const db = { end: async () => {} }
+  return {
+    handlers: [
+      m.handle(ping, async () => {
+        await client.enqueue(prim, 'x')
+      }),
+    ],
+    onStop: () => db.end(),
+  }
+})
+
+// transactions
+const pg = await m.connect(postgres({}))
+same<typeof pg, m.Client<PgTx>>(true)
+await pg.enqueue(t2, { to: 'a', n: '1' }, { tx: pgTx })
+// @ts-expect-error wrong tx
+await pg.enqueue(t2, { to: 'a', n: '1' }, { tx: 3 })
+const lite = await m.connect('sqlite:x.db')
+same<typeof lite, m.Client<never>>(true)
+const both = await m.connect({ broker: 'amqp://x', store: postgres({}) })
+same<typeof both, m.Client<PgTx>>(true)
+const both2 = await m.connect({ broker: 'amqp://x', store: 'sqlite:x.db' })
+same<typeof both2, m.Client<never>>(true)
+function service(c: m.Client) {
+  return c.enqueue(ping)
+}
+void service(pg) // a richer client fits where a plain one is asked
+function needsTx(c: m.Client<PgTx>) {
+  return c.enqueue(ping, undefined, { tx: pgTx })
+}
+void needsTx(pg)
+// @ts-expect-error a plain client has no transactions
+void needsTx(lite)
+{
+  await using c = await m.connect('memory:')
+  void c
+}
