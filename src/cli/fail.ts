@@ -32,8 +32,13 @@ export function textOf(error: unknown): string {
 
 /** Text on one line, without what could steer a terminal. */
 export function oneLine(text: string): string {
+  return harmless(text).trim()
+}
+
+/** The same, with the spaces around it kept. */
+export function harmless(text: string): string {
   // oxlint-disable-next-line no-control-regex -- control characters are what is removed
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ').trim()
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ')
 }
 
 function stacksOf(error: unknown): string {

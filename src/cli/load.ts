@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs'
 import { relative, resolve, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import type { WorkerPlan } from '../worker/define.js'
 import type { WorkerDefinition, WorkerOptions } from '../worker/types.js'
 import { Failure, oneLine, textOf, UsageError } from './fail.js'
 
@@ -31,6 +32,17 @@ export async function loadWorker(file: string): Promise<LoadedWorker> {
   const worker = 'default' in module ? module.default : module
   if (!isWorker(worker)) throw new UsageError(`${file} ${whatInstead(module)}. ${EXPECTED}`)
   return { file, open: () => optionsOf(file, worker) }
+}
+
+/** Use the checked options of a worker without running it, and close afterwards what its function opened. */
+export async function withPlan<T>(worker: LoadedWorker, use: (plan: WorkerPlan) => Promise<T>): Promise<T> {
+  const { planOf } = await import('../worker/define.js')
+  const options = await worker.open()
+  try {
+    return await use(await planOf(options, {}))
+  } finally {
+    await options?.onStop?.()
+  }
 }
 
 const EXPECTED = 'Write: export default defineWorker({ handlers: [...] }).'

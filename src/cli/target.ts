@@ -1,8 +1,11 @@
 // Which database a command works on, and a client for it.
-import type { Client } from '../connect.js'
+import type { Client as AnyClient } from '../connect.js'
 import type { Logger } from '../observe/log.js'
 import { Failure, UsageError } from './fail.js'
 import type { GlobalFlags } from './flags.js'
+
+/** The command line has no transactions of its own. */
+export type Client = AnyClient<any>
 
 export interface Connection {
   readonly client: Client
@@ -38,10 +41,8 @@ export async function dial(flags: GlobalFlags, o: DialOptions): Promise<Connecti
   const store = flags.store || process.env['MILLRACE_STORE'] || ''
   const broker = await checkedUrl(url, o.create)
   const { createClient } = await import('../connect.js')
-  const client = createClient(store === '' ? broker : { broker, store }, {
-    migrate: o.create,
-    ...(o.log && { log: o.log }),
-  })
+  const options = { migrate: o.create, ...(o.log && { log: o.log }) }
+  const client = store === '' ? createClient(broker, options) : createClient({ broker, store }, options)
   try {
     await client.connect()
   } catch (error) {
@@ -49,7 +50,7 @@ export async function dial(flags: GlobalFlags, o: DialOptions): Promise<Connecti
     const { code, message } = error as { code?: unknown; message: string }
     throw code === 'ERR_UNSUPPORTED' ? error : new Failure(message, { cause: error })
   }
-  return { client, database: withoutSecret(url) }
+  return { client: client as Client, database: withoutSecret(url) }
 }
 
 /** `dial`, use, and close in any case. */

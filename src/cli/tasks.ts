@@ -1,7 +1,7 @@
 // Finding the task that a command names: in the store's catalogue, or in a worker file.
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { Validator, type OutputUnit } from '@cfworker/json-schema'
-import { partsOf, type Client } from '../connect.js'
+import { partsOf } from '../connect.js'
 import { unchecked } from '../core/schema.js'
 import { defineTask, specOf, type Task } from '../core/task.js'
 import type { Priority } from '../core/job.js'
@@ -9,6 +9,7 @@ import { readTasks, type TaskInfo } from '../worker/catalogue.js'
 import type { WorkerPlan } from '../worker/define.js'
 import { UsageError } from './fail.js'
 import { closest } from './flags.js'
+import type { Client } from './target.js'
 
 /** A task as the store knows it. `needsCode`: its unique keys or groups come from functions that only its file has. */
 export interface KnownTask {

@@ -37,7 +37,8 @@ export function startNode(args: readonly string[], o: { env?: NodeJS.ProcessEnv;
     child.on('close', (code, signal) => {
       running.delete(child)
       resolve(code ?? signal ?? 'unknown')
-      for (const one of waiting) one.reject(new Error(`It ended (${code ?? signal}) before ${one.pattern}:\n${lines.join('\n')}`))
+      for (const one of waiting)
+        one.reject(new Error(`It ended (${code ?? signal}) before ${one.pattern}:\n${lines.join('\n')}`))
     })
   })
   return {

@@ -1,7 +1,7 @@
 // millrace setup FILE: the release step. Makes the schema, the queues and the task catalogue, and runs no job.
 import type { Command } from 'commander'
 import type { GlobalFlags } from '../flags.js'
-import { loadWorker } from '../load.js'
+import { loadWorker, withPlan } from '../load.js'
 import { count, print, printJson } from '../print.js'
 import { withClient } from '../target.js'
 
@@ -22,28 +22,23 @@ Example:
 }
 
 async function setup(file: string, flags: GlobalFlags): Promise<void> {
-  const loaded = await loadWorker(file)
-  const [{ planOf }, { partsOf }, { declareTasks }] = await Promise.all([
-    import('../../worker/define.js'),
+  const worker = await loadWorker(file)
+  const [{ partsOf }, { declareTasks }] = await Promise.all([
     import('../../connect.js'),
     import('../../worker/catalogue.js'),
   ])
-  const options = await loaded.open()
-  try {
-    const plan = await planOf(options, {})
-    const tasks = [...plan.handlers.values()].map(({ task }) => task)
-    await withClient(flags, { create: true }, async (client, database) => {
+  await withClient(flags, { create: true }, (client, database) =>
+    withPlan(worker, async (plan) => {
       const { broker, state } = await partsOf(client).session.open()
-      for (const { name } of plan.queues) await broker.declare({ name })
-      await declareTasks(state, tasks)
       const queues = plan.queues.map(({ name }) => name)
+      for (const name of queues) await broker.declare({ name })
+      const tasks = [...plan.handlers.values()].map(({ task }) => task)
+      await declareTasks(state, tasks)
       const names = tasks.map(({ name }) => name)
       if (flags.json) return printJson({ database, queues, tasks: names })
-      print(`${database} is ready.`)
-      print(`${count(queues.length, 'queue')}: ${queues.join(', ')}`)
-      print(`${count(names.length, 'task')}: ${names.join(', ')}`)
-    })
-  } finally {
-    await options?.onStop?.()
-  }
+      print(
+        `${database} is ready: ${count(queues.length, 'queue')} (${queues.join(', ')}), ${count(names.length, 'task')} (${names.join(', ')}).`,
+      )
+    }),
+  )
 }

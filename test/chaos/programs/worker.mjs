@@ -12,6 +12,7 @@ await client.work(
     handlers: [
       handle(task, async ({ n, poison }, ctx) => {
         appendFileSync(LEDGER, `start ${n} ${ctx.job.attempt} ${ctx.job.crashes}\n`)
+        ctx.stopping.addEventListener('abort', () => appendFileSync(LEDGER, `stopping ${n}\n`))
         if (poison) process.kill(process.pid, 'SIGKILL')
         await sleep(Number(PAUSE))
         appendFileSync(LEDGER, `end ${n}\n`)

@@ -1,0 +1,106 @@
+// How jobs are shown: a line each in a table, or everything about one.
+import type { JobInfo } from '../client/types.js'
+import { harmless, oneLine } from './fail.js'
+import { paint, print, relative, type Column, type Style } from './print.js'
+
+/** The state as a person sees it: waiting for another attempt is told apart from waiting for its time. */
+export function shownState(job: JobInfo): string {
+  if (job.state === 'scheduled' && job.attempt > 0 && !job.blocked) return 'retrying'
+  if (job.cancelling) return 'cancelling'
+  return job.state
+}
+
+/** Why a job waits although a worker had it. */
+const BLOCKED = {
+  'no-handler': (job: JobInfo) => `no worker for "${job.name}"`,
+  later: () => 'put off by its handler',
+  limit: () => "waits for its handler's own limit",
+  stop: () => 'given back by a worker that stopped',
+} as const
+
+function remarkOf(job: JobInfo): string {
+  if (job.blocked) return BLOCKED[job.blocked.why](job)
+  const last = job.errors.at(-1)
+  if (last && job.state !== 'completed') return `${job.reason ? `${job.reason}: ` : ''}${last.name}: ${last.message}`
+  return job.note ?? ''
+}
+
+const STYLES: Readonly<Record<string, Style>> = {
+  completed: 'green',
+  dead: 'red',
+  retrying: 'yellow',
+  active: 'cyan',
+  cancelling: 'yellow',
+  cancelled: 'dim',
+}
+
+export const JOB_COLUMNS: readonly Column<JobInfo>[] = [
+  { title: 'ID', text: (job) => job.id },
+  { title: 'TASK', text: (job) => job.name },
+  { title: 'QUEUE', text: (job) => job.queue },
+  { title: 'STATE', text: shownState, style: (job) => STYLES[shownState(job)] },
+  { title: 'ATTEMPT', text: (job) => String(job.attempt), right: true },
+  { title: 'ENQUEUED', text: (job) => relative(job.enqueuedAt) },
+  { title: 'DUE/DONE', text: when },
+  { title: 'REMARK', text: remarkOf, style: (job) => (job.state === 'dead' ? 'red' : 'dim') },
+]
+
+/** When it ended; for a job that waits, when it is due or was. */
+function when(job: JobInfo): string {
+  if (job.finishedAt) return relative(job.finishedAt)
+  return job.state === 'active' ? '-' : relative(job.dueAt)
+}
+
+/** Everything about a job, for reading. */
+export function printJob(job: JobInfo): void {
+  const state = shownState(job)
+  const facts: [string, string | undefined][] = [
+    ['id', job.id],
+    ['task', job.name],
+    ['queue', job.queue],
+    ['state', STYLES[state] ? paint(STYLES[state], state) : state],
+    ['reason', job.reason],
+    ['blocked', job.blocked && `${BLOCKED[job.blocked.why](job)}, since ${moment(job.blocked.since)}`],
+    ['attempt', String(job.attempt)],
+    ['run', String(job.run)],
+    ['crashes', job.crashes > 0 ? String(job.crashes) : undefined],
+    ['priority', String(job.priority)],
+    ['progress', job.progress === undefined ? undefined : `${Math.round(job.progress * 100)} %`],
+    ['note', job.note],
+    ['group', job.group],
+    ['unique key', job.uniqueKey],
+    ['worker', job.worker],
+    ['enqueued', moment(job.enqueuedAt)],
+    ['due', moment(job.dueAt)],
+    ['started', job.startedAt && moment(job.startedAt)],
+    ['finished', job.finishedAt && moment(job.finishedAt)],
+    ...Object.entries(job.headers).map(([name, value]): [string, string] => [`header ${name}`, value]),
+  ]
+  const width = Math.max(...facts.map(([name, value]) => (value === undefined ? 0 : name.length)))
+  for (const [name, value] of facts)
+    if (value !== undefined) print(`${paint('dim', name.padEnd(width))}  ${name === 'state' ? value : oneLine(value)}`)
+  printValue('input', job.input)
+  printValue('output', job.output)
+  for (const error of job.errors) {
+    print(`\n${paint('bold', 'error')} ${moment(error.at)}`)
+    // A stack begins with the name and message.
+    print(indented(error.stack ?? `${error.name}: ${error.message}`))
+  }
+}
+
+function printValue(title: string, value: unknown): void {
+  if (value === undefined) return
+  print(`\n${paint('bold', title)}`)
+  print(indented(JSON.stringify(value, null, 2)))
+}
+
+function moment(date: Date): string {
+  return `${date.toISOString()} (${relative(date)})`
+}
+
+function indented(text: string): string {
+  return text
+    .split('\n')
+    .map((line) => `  ${harmless(line)}`)
+    .join('\n')
+}
