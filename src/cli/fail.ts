@@ -1,4 +1,5 @@
 // What went wrong, as one line and an exit code: 0 done, 1 failed, 2 wrong use.
+import { stripVTControlCharacters } from 'node:util'
 import { hasCode } from '../core/errors.js'
 
 /** The command line is wrong: nothing was done. Exit code 2. */
@@ -38,7 +39,7 @@ export function oneLine(text: string): string {
 /** The same, with the spaces around it kept. */
 export function harmless(text: string): string {
   // oxlint-disable-next-line no-control-regex -- control characters are what is removed
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ')
+  return stripVTControlCharacters(text).replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ')
 }
 
 function stacksOf(error: unknown): string {

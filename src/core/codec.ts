@@ -1,5 +1,5 @@
 // Text on the wire: JSON, checked to be JSON before it leaves, and bounded.
-import { PayloadTooLargeError, ValidationError, messageOf } from './errors.js'
+import { PayloadTooLargeError, ValidationError, messageOf, withArticle } from './errors.js'
 
 /** The largest input or result: 1 MiB of JSON text in UTF-8. */
 export const MAX_BYTES = 1024 * 1024
@@ -63,7 +63,7 @@ function findNotJson(
     case 'object':
       return value === null ? undefined : inObject(value, path, ancestors)
     default:
-      return { path, message: `is a ${typeof value}` }
+      return { path, message: `is ${withArticle(typeof value)}` }
   }
 }
 
@@ -71,7 +71,7 @@ function inObject(value: object, path: string, ancestors: readonly object[]) {
   if (ancestors.includes(value)) return { path, message: 'refers back to itself' }
   if (ancestors.length >= MAX_DEPTH) return { path, message: `is nested deeper than ${MAX_DEPTH} levels` }
   const kind = notJsonKind(value)
-  if (kind !== undefined) return { path, message: `is a ${kind}; send it as text or numbers` }
+  if (kind !== undefined) return { path, message: `is ${withArticle(kind)}; send it as text or numbers` }
   const inner = [...ancestors, value]
   if (Array.isArray(value)) {
     for (let i = 0; i < value.length; i++) {
@@ -90,8 +90,24 @@ function inObject(value: object, path: string, ancestors: readonly object[]) {
 
 function notJsonKind(value: object): string | undefined {
   if (typeof (value as { toJSON?: unknown }).toJSON === 'function')
-    return value.constructor?.name ?? 'object with toJSON'
-  for (const type of [Map, Set, WeakMap, WeakSet, RegExp, ArrayBuffer, Promise, Error]) {
+    return value.constructor?.name || 'object with toJSON'
+  // The last five are boxed primitives, which JSON unwraps: they would come back as something else, or throw.
+  const types = [
+    Map,
+    Set,
+    WeakMap,
+    WeakSet,
+    RegExp,
+    ArrayBuffer,
+    Promise,
+    Error,
+    String,
+    Number,
+    Boolean,
+    BigInt,
+    Symbol,
+  ]
+  for (const type of types) {
     if (value instanceof type) return type.name
   }
   return ArrayBuffer.isView(value) ? value.constructor.name : undefined

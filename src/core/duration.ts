@@ -1,5 +1,5 @@
 // Durations: milliseconds, or a number with a unit such as '90s' or '5m'.
-import { ConfigurationError } from './errors.js'
+import { ConfigurationError, shown } from './errors.js'
 
 /** Milliseconds as a number, or text: a decimal number and one of ms, s, m, h, d (24 h), w (7 d). */
 export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd' | 'w'}`
@@ -10,18 +10,19 @@ const FORM = /^(\d+(?:\.\d+)?)(ms|s|m|h|d|w)$/
 const LONGEST = 1000 * 365 * UNITS.d
 
 /**
- * Milliseconds of a duration's text: `'5m'` gives 300000.
+ * Whole milliseconds of a duration's text: `'5m'` gives 300000.
  * @throws ConfigurationError when the text is no duration.
  */
 export function parseDuration(text: string): number {
   const [, digits, unit] = FORM.exec(text) ?? []
-  const ms = Number(digits) * UNITS[unit as keyof typeof UNITS]
+  const ms = Math.round(Number(digits) * UNITS[unit as keyof typeof UNITS]) // 1.1 h is 3960000.0000000005 ms
   if (digits === undefined || ms > LONGEST) throw notADuration('duration', text)
   return ms
 }
 
 /**
- * Milliseconds of a duration that a user gave for the option named `option`.
+ * Milliseconds of a duration that a user gave for the option named `option`; whole, because drivers store integers, and
+ * rounded up, so that nothing comes early.
  * @throws ConfigurationError that names the option and the value.
  */
 export function toMs(value: Duration | string, option: string): number {
@@ -33,7 +34,7 @@ export function toMs(value: Duration | string, option: string): number {
     }
   }
   if (typeof value !== 'number' || !(value >= 0 && value <= LONGEST)) throw notADuration(option, value)
-  return value
+  return Math.ceil(value)
 }
 
 /** A duration to read: `formatDuration(90_000)` gives `'1.5m'`. */
@@ -45,6 +46,6 @@ export function formatDuration(ms: number): string {
 
 function notADuration(option: string, value: unknown): ConfigurationError {
   return new ConfigurationError(
-    `${option}: ${JSON.stringify(value) ?? String(value)} is no duration. Give milliseconds, or a number with a unit: '500ms', '30s', '5m', '2h', '7d', '1w'.`,
+    `${option}: ${shown(value)} is no duration. Give milliseconds, or a number with a unit: '500ms', '30s', '5m', '2h', '7d', '1w'.`,
   )
 }

@@ -197,34 +197,51 @@ export class RetryLaterError extends MillraceError {
   }
 }
 
-/** Whether `error` is ours and, if given, carries this code. Works across copies of the package. */
-export function hasCode(error: unknown, code?: string): error is MillraceError {
-  const own = typeof error === 'object' && error !== null ? (error as { code?: unknown }).code : undefined
-  return typeof own === 'string' && (code === undefined ? own.startsWith('ERR_') : own === code)
+/** Whether `error` carries this code. Works across copies of the package, where `instanceof` does not. */
+export function hasCode(error: unknown, code: string): error is MillraceError {
+  return typeof error === 'object' && error !== null && (error as { code?: unknown }).code === code
 }
 
-/** The text of anything that was thrown. */
+/** The text of anything that was thrown. Never throws itself. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  return textOf(() => (isError(error) ? error.message : error)) ?? UNREADABLE
+}
+
+/** Any value as text for a message. Never throws. */
+export function shown(value: unknown): string {
+  if (typeof value === 'number' || typeof value === 'bigint') return String(value)
+  return textOf(() => JSON.stringify(value) ?? String(value)) ?? withArticle(typeof value)
+}
+
+/** `'a Date'`, `'an Error'`. */
+export function withArticle(noun: string): string {
+  return /^([aeio]|un)/i.test(noun) ? `an ${noun}` : `a ${noun}`
 }
 
 /** How many errors are kept with a job, the newest last. */
 export const KEPT_ERRORS = 5
 const KEPT_TEXT = 4096
 
-/** What is stored of a thrown value: name, message and stack, together at most 4 KiB of characters. */
+const UNREADABLE = '(a value without text)'
+
+/** What is stored of a thrown value: name, message and stack, together at most 4 KiB of characters. Never throws. */
 export function toJobError(thrown: unknown, at: number): JobError {
-  const error = thrown instanceof Error ? thrown : new Error(typeof thrown === 'string' ? thrown : describe(thrown))
-  const name = String(error.name || 'Error').slice(0, 100)
-  const message = String(error.message).slice(0, 1500)
-  const cause = error.cause instanceof Error ? `\nCaused by: ${error.cause.stack ?? String(error.cause)}` : ''
-  const stack = error.stack === undefined ? undefined : (error.stack + cause).slice(0, KEPT_TEXT - 1700)
-  const code = (error as { code?: unknown }).code
+  const error = isError(thrown)
+    ? thrown
+    : new Error(typeof thrown === 'string' ? thrown : `A value that is no Error was thrown: ${shown(thrown)}`)
+  const name = (textOf(() => error.name) || 'Error').slice(0, 100)
+  const message = (textOf(() => error.message) ?? UNREADABLE).slice(0, 1500)
+  const stack = textOf(() => error.stack ?? '') || undefined
+  const cause =
+    textOf(() => (isError(error.cause) ? `\nCaused by: ${error.cause.stack ?? String(error.cause)}` : '')) ?? ''
+  const code = textOf(() =>
+    typeof (error as { code?: unknown }).code === 'string' ? (error as { code?: unknown }).code : '',
+  )
   return {
     name,
     message,
-    ...(stack !== undefined && { stack }),
-    ...(typeof code === 'string' && { code: code.slice(0, 100) }),
+    ...(stack && { stack: (stack + cause).slice(0, KEPT_TEXT - 1700) }),
+    ...(code && { code: code.slice(0, 100) }),
     at,
   }
 }
@@ -238,10 +255,20 @@ export function errorFrom(stored: JobError): Error {
   return error
 }
 
-function describe(thrown: unknown): string {
+/** Errors of another realm (node:vm, jest) are no `instanceof Error`. */
+function isError(value: unknown): value is Error {
   try {
-    return `A value that is no Error was thrown: ${JSON.stringify(thrown) ?? String(thrown)}`
+    return value instanceof Error || Object.prototype.toString.call(value) === '[object Error]'
   } catch {
-    return 'A value that is no Error was thrown.'
+    return false // a proxy that refuses to say
+  }
+}
+
+/** The text that `read` gives, or `undefined` where it throws: getters and toString() of thrown values may. */
+function textOf(read: () => unknown): string | undefined {
+  try {
+    return String(read())
+  } catch {
+    return undefined
   }
 }

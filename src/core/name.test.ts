@@ -59,8 +59,7 @@ describe('checkName', () => {
     )
   })
 
-  // Known bug: JSON.stringify throws a TypeError while the error is written.
-  it.fails('refuses a bigint', () => {
+  it('refuses a bigint', () => {
     expect(refused(() => checkName('X', 5n), ConfigurationError)).toBe(`X 5 is not allowed. ${RULE}`)
   })
 })
@@ -109,13 +108,11 @@ describe('checkKey', () => {
     )
   })
 
-  // Known bug: SQLite stores every lone surrogate as U+FFFD, so that different keys become one.
-  it.fails('refuses half a character', () => {
+  it('refuses half a character', () => {
     expect(() => checkKey('X', 'a\ud800')).toThrow(ValidationError)
   })
 
-  // Known bug: JSON.stringify throws a TypeError while the error is written.
-  it.fails('refuses a bigint', () => {
+  it('refuses a bigint', () => {
     expect(refused(() => checkKey('X', 5n), ValidationError)).toBe(`X 5 is not allowed. ${KEY_RULE}`)
   })
 })

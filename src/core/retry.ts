@@ -1,6 +1,6 @@
 // When to try again: how many attempts, and how long to wait before the next.
 import { toMs, type Duration } from './duration.js'
-import { ConfigurationError } from './errors.js'
+import { ConfigurationError, shown } from './errors.js'
 
 /** How long to wait between attempts; made by `exponential` or `fixed`. */
 export interface Backoff {
@@ -44,7 +44,7 @@ export function exponential(
   if (!(factor >= 1 && factor <= 100)) throw new ConfigurationError(`factor: ${factor} is not between 1 and 100.`)
   const jitter = o.jitter ?? 'full'
   if (jitter !== 'full' && jitter !== 'none')
-    throw new ConfigurationError(`jitter: ${JSON.stringify(jitter)} is neither 'full' nor 'none'.`)
+    throw new ConfigurationError(`jitter: ${shown(jitter)} is neither 'full' nor 'none'.`)
   const backoff: Exponential = {
     kind: 'backoff',
     form: 'exponential',
@@ -71,10 +71,17 @@ export const DEFAULT_RETRY: RetryPolicy = {
 /** The full rule for what a user gave; `false` means one attempt. */
 export function retryPolicy(retry: Retry | false | undefined): RetryPolicy {
   if (retry === false) return { ...DEFAULT_RETRY, maxAttempts: 1 }
+  if (retry !== undefined && (typeof retry !== 'object' || retry === null))
+    throw new ConfigurationError(`retry: ${shown(retry)} is neither \`{ maxAttempts, backoff }\` nor false.`)
   const maxAttempts = retry?.maxAttempts ?? DEFAULT_RETRY.maxAttempts
   if (!Number.isInteger(maxAttempts) || maxAttempts < 1 || maxAttempts > 1_000_000)
     throw new ConfigurationError(`retry.maxAttempts: ${maxAttempts} is no whole number of 1 or more.`)
-  return { maxAttempts, backoff: retry?.backoff ?? DEFAULT_RETRY.backoff }
+  const backoff = retry?.backoff ?? DEFAULT_RETRY.backoff
+  if (typeof backoff !== 'function' && backoff.kind !== 'backoff')
+    throw new ConfigurationError(
+      `retry.backoff: ${shown(backoff)} is neither made by exponential() or fixed() nor a function.`,
+    )
+  return { maxAttempts, backoff }
 }
 
 /**
@@ -86,6 +93,7 @@ export function retryDelay(policy: RetryPolicy, attempt: number, error: Error, r
   if (typeof backoff === 'function') return toMs(backoff(attempt, error), 'retry.backoff')
   const rule = backoff as Exponential | Fixed
   if (rule.form === 'fixed') return rule.delay
-  const longest = Math.min(rule.max, rule.first * rule.factor ** (attempt - 1))
+  const power = Math.min(rule.factor ** (attempt - 1), Number.MAX_VALUE) // 0 times Infinity would be NaN
+  const longest = Math.min(rule.max, rule.first * power)
   return Math.round(rule.jitter === 'full' ? random * longest : longest)
 }

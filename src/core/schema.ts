@@ -9,7 +9,8 @@ export type Checked = { readonly value: unknown } | { readonly issues: readonly 
 export function check(schema: StandardSchemaV1 | undefined, value: unknown): Checked | Promise<Checked> {
   if (schema === undefined) return checkNothing(value)
   const outcome = schema['~standard'].validate(value)
-  return outcome instanceof Promise ? outcome.then(normalize) : normalize(outcome)
+  // Not `instanceof`: a promise of another realm (node:vm, jest) would pass for a valid value.
+  return 'then' in outcome ? Promise.resolve(outcome).then(normalize) : normalize(outcome)
 }
 
 /** The error that tells a schema's issues. */
@@ -48,6 +49,7 @@ function normalize(result: StandardSchemaV1.Result<unknown>): Checked {
 }
 
 function pathOf(path: StandardSchemaV1.Issue['path']): string {
-  const keys = (path ?? []).map((part) => (typeof part === 'object' ? part.key : part))
+  // Not `path.map`: arktype's path is a subclass of Array whose constructor turns an empty one into [0].
+  const keys = Array.from(path ?? [], (part) => (typeof part === 'object' ? part.key : part))
   return '$' + keys.map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`)).join('')
 }

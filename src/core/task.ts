@@ -2,7 +2,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { toMs, type Duration } from './duration.js'
 import type { UniqueClaim } from './envelope.js'
-import { ConfigurationError } from './errors.js'
+import { ConfigurationError, ValidationError, withArticle } from './errors.js'
 import { DEFAULT_PRIORITY, type Priority } from './job.js'
 import { checkKey, checkName } from './name.js'
 import { retryPolicy, type Retry, type RetryPolicy } from './retry.js'
@@ -118,6 +118,8 @@ export function specOf(task: Task): TaskSpec {
 
 /** A unique claim out of what a caller or a task gave. */
 export function uniqueClaim(unique: string | Unique): UniqueClaim {
+  if (unique === undefined || unique === null)
+    throw new ValidationError(`The unique key ${unique} is not allowed. Give a text or \`{ key, until }\`.`)
   const { key, until = 'finished' } = typeof unique === 'string' ? { key: unique } : unique
   checkKey('The unique key', key)
   return { key, until: until === 'started' || until === 'finished' ? until : toMs(until, 'unique.until') }
@@ -125,6 +127,7 @@ export function uniqueClaim(unique: string | Unique): UniqueClaim {
 
 /** Retention in milliseconds, of the parts that were given. */
 export function keepMs(keep: Keep | undefined): { readonly completed?: number; readonly dead?: number } {
+  if (keep !== undefined) refuseUnknown('retention', keep, ['completed', 'dead'])
   return {
     ...(keep?.completed !== undefined && { completed: toMs(keep.completed, 'retention.completed') }),
     ...(keep?.dead !== undefined && { dead: toMs(keep.dead, 'retention.dead') }),
@@ -146,12 +149,12 @@ function makeSpec(o: TaskOptions<any, any>): TaskSpec {
     output: asSchema(o.output, 'output'),
     queue: queueName(o.queue ?? DEFAULT_QUEUE),
     priority: checkPriority(o.priority ?? DEFAULT_PRIORITY),
-    retry: retryPolicy(o.retry),
+    retry: asRetry(o.retry),
     timeout: o.timeout === false ? false : positive(toMs(o.timeout ?? DEFAULT_TIMEOUT, 'timeout')),
     expires: o.expires === undefined ? undefined : toMs(o.expires, 'expires'),
     retention: keepMs(o.retention),
-    unique: o.unique,
-    group: o.group,
+    unique: asFunction(o.unique, 'unique'),
+    group: asFunction(o.group, 'group'),
   }
 }
 
@@ -167,6 +170,17 @@ function positive(timeout: number): number {
   throw new ConfigurationError(`timeout: ${timeout} ms is not between 1 ms and 24 days; \`false\` means no timeout.`)
 }
 
+function asRetry(retry: Retry | false | undefined): RetryPolicy {
+  const policy = retryPolicy(retry)
+  if (retry) refuseUnknown('retry', retry, ['maxAttempts', 'backoff'])
+  return policy
+}
+
+function asFunction<F>(fn: F, option: string): F {
+  if (fn === undefined || typeof fn === 'function') return fn
+  throw new ConfigurationError(`${option}: ${describe(fn)} is no function of the input.`)
+}
+
 function asSchema(schema: unknown, option: string): StandardSchemaV1 | undefined {
   if (schema === undefined) return undefined
   const standard = (schema as { '~standard'?: { validate?: unknown } } | null)?.['~standard']
@@ -177,7 +191,7 @@ function asSchema(schema: unknown, option: string): StandardSchemaV1 | undefined
 }
 
 function describe(value: unknown): string {
-  return value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`
+  return value === null ? 'null' : Array.isArray(value) ? 'an array' : withArticle(typeof value)
 }
 
 /** What the handler of a task receives. */
