@@ -3,10 +3,17 @@ import { createHash } from 'node:crypto'
 import { defineTask, exponential } from 'millrace'
 import { z } from 'zod'
 
+/** A file as it was when it was listed. */
+export const listedFile = z.object({ path: z.string(), mtimeMs: z.number(), size: z.number() })
+export type ListedFile = z.infer<typeof listedFile>
+
+/** What reading it told. */
+export const fileFacts = z.object({ bytes: z.number(), sha256: z.string(), type: z.string() })
+
 /** Take stock of one file. */
 export const inventoryFile = defineTask('inventory.file', {
-  input: z.object({ path: z.string(), mtimeMs: z.number(), size: z.number() }),
-  output: z.object({ bytes: z.number(), sha256: z.string(), type: z.string() }),
+  input: listedFile,
+  output: fileFacts,
   queue: 'inventory',
   // A file that cannot be read is mostly gone or forbidden for good, so it is not tried for long.
   retry: { maxAttempts: 3, backoff: exponential('200ms', { factor: 2 }) },

@@ -2,13 +2,7 @@
 import type { Dirent } from 'node:fs'
 import { lstat, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-
-/** A file as it was when it was listed: the input of its job. */
-export interface ListedFile {
-  readonly path: string
-  readonly mtimeMs: number
-  readonly size: number
-}
+import type { ListedFile } from './tasks.js'
 
 /** How many files are asked for their size and time at once. */
 const AT_ONCE = 64

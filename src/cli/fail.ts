@@ -1,6 +1,6 @@
 // What went wrong, as one line and an exit code: 0 done, 1 failed, 2 wrong use.
 import { stripVTControlCharacters } from 'node:util'
-import { hasCode } from '../core/errors.js'
+import { hasCode, MillraceError } from '../core/errors.js'
 
 /** The command line is wrong: nothing was done. Exit code 2. */
 export class UsageError extends Error {}
@@ -14,7 +14,7 @@ const WRONG_USE = ['ERR_CONFIGURATION', 'ERR_VALIDATION', 'ERR_PAYLOAD_TOO_LARGE
 export function exitCodeOf(error: unknown): 0 | 1 | 2 {
   if (isCommanders(error)) return error.exitCode === 0 ? 0 : 2
   if (error instanceof UsageError) return 2
-  return hasCode(error) && WRONG_USE.includes(error.code) ? 2 : 1
+  return WRONG_USE.some((code) => hasCode(error, code)) ? 2 : 1
 }
 
 /** Show the error on standard error: one line, and with `verbose` the stacks of it and its causes. */
@@ -27,8 +27,8 @@ export function report(error: unknown, verbose: boolean): void {
 /** Name and message of anything thrown; the name only where it tells something. */
 export function textOf(error: unknown): string {
   if (!(error instanceof Error)) return `A value that is no Error was thrown: ${String(error)}`
-  const named = !(error instanceof UsageError || error instanceof Failure || hasCode(error) || error.name === 'Error')
-  return named ? `${error.name}: ${error.message}` : error.message || error.name
+  const ours = [UsageError, Failure, MillraceError].some((kind) => error instanceof kind)
+  return !ours && error.name !== 'Error' ? `${error.name}: ${error.message}` : error.message || error.name
 }
 
 /** Text on one line, without what could steer a terminal. */

@@ -26,6 +26,18 @@ export const ENTRIES: readonly string[] = Object.keys(manifest.exports)
   .filter((key) => !key.endsWith('.json'))
   .map((key) => `millrace${key.slice(1)}`)
 
+/** A program that prints a greeting for each `greet(url)`; its file brings the names of millrace. */
+export const GREETER = `
+  const task = defineTask('greet', { input: unchecked(), output: unchecked() })
+  async function greet(url) {
+    const client = await connect(url)
+    await client.work({ handlers: [handle(task, ({ name }) => ({ text: 'Hello, ' + name + '!' }))] })
+    const job = await client.enqueue(task, { name: 'Ada' })
+    console.log((await job.result({ timeout: '10s' })).text)
+    await client.close()
+  }
+`
+
 export interface Project {
   readonly dir: string
   /** Answers the path. */
@@ -50,8 +62,12 @@ export async function createProject(alsoImports: readonly string[] = []): Promis
       writeFileSync(path, content)
       return path
     },
-    async node(file, program, { flags = [], env = {} } = {}) {
-      return await run(process.execPath, [...flags, project.write(file, program)], dir, { ...process.env, ...env })
+    node(file, program, { flags = [], env = {} } = {}) {
+      return run(process.execPath, [...flags, project.write(file, program)], dir, {
+        ...process.env,
+        FORCE_COLOR: '0',
+        ...env,
+      })
     },
     async install(folder) {
       const into = join(dir, folder, 'node_modules/millrace')
@@ -76,9 +92,9 @@ export async function createProject(alsoImports: readonly string[] = []): Promis
 
 function run(command: string, args: readonly string[], cwd: string, env = process.env): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = execFile(command, args, { cwd, env, timeout: 60_000 }, (error, stdout, stderr) => {
+    const child = execFile(command, args, { cwd, env, timeout: 60_000 }, (error, stdout) => {
       if (error === null) resolve(stdout)
-      else reject(new Error(`${command} ${args.join(' ')}: ${error.message}\n${stdout}${stderr}`))
+      else reject(new Error(`${error.message}\n${stdout}`)) // the message holds the command and its standard error
     })
     child.stdin?.end()
   })
