@@ -7,7 +7,7 @@ import { mediaType, SAMPLE } from './media-type.js'
 import { inventoryFile } from './tasks.js'
 
 export default defineWorker({
-  concurrency: 8,
+  concurrency: 32,
   handlers: [
     handle(inventoryFile, async ({ path }, ctx) => {
       const hash = createHash('sha256')

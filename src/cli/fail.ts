@@ -33,7 +33,7 @@ export function textOf(error: unknown): string {
 
 /** Text on one line, without what could steer a terminal. */
 export function oneLine(text: string): string {
-  return harmless(text).trim()
+  return harmless(text).replace(/\s+/g, ' ').trim()
 }
 
 /** The same, with the spaces around it kept. */

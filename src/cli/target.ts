@@ -19,13 +19,14 @@ export interface DialOptions {
   readonly log?: Logger
 }
 
-/** Variables of a file for this process; what the environment has already stays. */
+/**
+ * Variables of a file for this process; what the environment has already stays. Of a file that is not there Node speaks
+ * itself, and ends with 9, before anything of ours runs: https://github.com/nodejs/node/issues/54232.
+ */
 export function loadEnvFile(file: string): void {
   try {
     process.loadEnvFile(file)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
-      throw new UsageError(`--env-file: there is no file ${file}.`, { cause: error })
     throw new UsageError(`--env-file: ${file} cannot be read: ${(error as Error).message}`, { cause: error })
   }
 }

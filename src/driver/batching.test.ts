@@ -57,3 +57,14 @@ describe('a batcher', () => {
     expect(await batcher.add(5)).toBe(5)
   })
 })
+
+describe('callers that ask again as soon as they are answered', () => {
+  it('leave the event loop its turns', async () => {
+    const batcher = createBatcher<number, number>({ maxBatch: 10, flush: async (inputs) => inputs.map(ok) })
+    let over = false
+    const timer = new Promise<void>((resolve) => setTimeout(resolve, 1)).then(() => (over = true))
+    while (!over) await batcher.add(1)
+    await timer
+    expect(over).toBe(true)
+  })
+})

@@ -29,9 +29,10 @@ export function createBatcher<In, Out>(o: {
   let running: Promise<void> | undefined
 
   async function run(): Promise<void> {
-    // Let everything that is asked for in this turn come in first.
-    await new Promise<void>((resolve) => setImmediate(resolve))
     while (waiting.length > 0) {
+      // Everything that is asked for in this turn comes in first, and between two batches the event loop gets its turn:
+      // callers that ask again as soon as they are answered would keep it from timers and sockets for ever.
+      await new Promise<void>((resolve) => setImmediate(resolve))
       const batch = waiting.splice(0, o.maxBatch)
       try {
         const outcomes = await o.flush(batch.map((item) => item.input))

@@ -77,6 +77,8 @@ export function createPollingConsumer<Tx>(o: PollingOptions<Tx>): PollingConsume
   }
 
   async function lookOnce(): Promise<void> {
+    // What is settled in this turn gives its credit to one look, and the event loop gets its turn between looks.
+    await new Promise<void>((resolve) => setImmediate(resolve))
     try {
       const { deliveries, more, nextDueIn } = await o.claim({ credit, suspects: suspect === undefined })
       failures = 0

@@ -16,7 +16,7 @@ describe('flags and arguments', () => {
     [['jobs', 'list', '--stat', 'dead'], /unknown option '--stat' \(Did you mean --state\?\)/],
     [['work', 'worker.ts', '--processes', '2'], /unknown option '--processes'/],
     [['wrok', 'worker.ts'], /unknown command 'wrok' \(Did you mean work\?\)/],
-    [['jobs', 'lst'], /unknown command 'lst' \(Did you mean list\?\)/],
+    [['jobs', 'lst'], /unknown command 'lst' \(Did you mean one of list, ls\?\)/],
     [['work'], /missing required argument 'file'/],
     [['jobs', 'show'], /missing required argument 'id'/],
     [['jobs', 'show', 'a', 'b'], /too many arguments/],
@@ -46,7 +46,7 @@ describe('flags and arguments', () => {
     [['jobs', 'cancel', '--queue', 'mail'], /Refusing to cancel jobs .* Add --yes\./],
     [['jobs', 'delete', 'some-id'], /Refusing to delete jobs .* Add --yes\./],
     [['queues', 'purge', 'mail'], /Refusing to purge "mail" .* Add --yes\./],
-    [['jobs', 'list', '--env-file', 'gone.env'], /--env-file: there is no file gone\.env/],
+    [['jobs', 'list', '--env-file', 'node_modules'], /--env-file: node_modules cannot be read/],
   ])('%j', async (args, text) => {
     expectError(await place.run(args, { env }), { code: 2, text })
     expect(existsSync(join(place.dir, 'jobs.db'))).toBe(false)

@@ -1,5 +1,6 @@
 // Around the whole run: forgets older conformance results, and afterwards prints the table and keeps it in docs/drivers.md.
 import { readFileSync, writeFileSync } from 'node:fs'
+import { format, resolveConfig } from 'prettier'
 import { forgetResults, tableOfRun } from './table.js'
 
 const DOCS = new URL('../../docs/drivers.md', import.meta.url)
@@ -9,7 +10,7 @@ export function setup(): void {
   forgetResults()
 }
 
-export function teardown(): void {
+export async function teardown(): Promise<void> {
   const run = tableOfRun()
   if (run === undefined) return
   process.stdout.write(`\nConformance\n\n${run.table}\n`)
@@ -17,5 +18,6 @@ export function teardown(): void {
   if (!run.complete) return
   const page = readFileSync(DOCS, 'utf8')
   const kept = page.slice(0, page.indexOf(BEGIN) + BEGIN.length)
-  writeFileSync(DOCS, `${kept}\n\n${run.table}`)
+  const style = (await resolveConfig(DOCS.pathname)) ?? {}
+  writeFileSync(DOCS, await format(`${kept}\n\n${run.table}`, { ...style, parser: 'markdown' }))
 }
