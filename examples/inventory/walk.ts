@@ -4,8 +4,9 @@ import { lstat, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ListedFile } from './tasks.js'
 
-/** How many files are asked for their size and time at once. */
-const AT_ONCE = 64
+/** How many folders are read at once, and how many files asked for their size and time. */
+const FOLDERS = 16
+const FILES = 64
 
 /**
  * @param o.leaveOut absolute paths that are not listed
@@ -15,18 +16,19 @@ export async function* walk(
   folder: string,
   o: { leaveOut: ReadonlySet<string>; onUnreadable: (folder: string, error: Error) => void },
 ): AsyncGenerator<ListedFile> {
+  const list = async (at: string): Promise<readonly [string, readonly Dirent[]]> => [
+    at,
+    await readdir(at, { withFileTypes: true }).catch((error: Error) => (o.onUnreadable(at, error), [])),
+  ]
   const folders = [folder]
-  for (let at = folders.pop(); at !== undefined; at = folders.pop()) {
-    const here = at
-    const entries = await readdir(here, { withFileTypes: true }).catch((error: Error): Dirent[] => {
-      o.onUnreadable(here, error)
-      return []
-    })
-    for (const entry of entries) if (entry.isDirectory()) folders.push(join(here, entry.name))
-    const files = entries.filter((entry) => entry.isFile()).map((entry) => join(here, entry.name))
-    const wanted = files.filter((path) => !o.leaveOut.has(path))
-    for (let i = 0; i < wanted.length; i += AT_ONCE)
-      yield* await Promise.all(wanted.slice(i, i + AT_ONCE).map((path) => look(path)))
+  while (folders.length > 0) {
+    const paths: string[] = []
+    for (const [at, entries] of await Promise.all(folders.splice(-FOLDERS).map(list)))
+      for (const entry of entries)
+        if (entry.isDirectory()) folders.push(join(at, entry.name))
+        else if (entry.isFile()) paths.push(join(at, entry.name))
+    const wanted = paths.filter((path) => !o.leaveOut.has(path))
+    for (let i = 0; i < wanted.length; i += FILES) yield* await Promise.all(wanted.slice(i, i + FILES).map(look))
   }
 }
 

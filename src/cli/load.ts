@@ -28,9 +28,8 @@ export async function loadWorker(file: string): Promise<LoadedWorker> {
   } catch (error) {
     throw new Failure(whyNotLoaded(file, error), { cause: error })
   }
-  // `module.exports = …` of CommonJS has no `default`.
-  const worker = 'default' in module ? module.default : module
-  if (!isWorker(worker)) throw new UsageError(`${file} ${whatInstead(module)}. ${EXPECTED}`)
+  const worker = defaultOf(module)
+  if (!isWorker(worker)) throw new UsageError(`${file} ${whatInstead(module, worker)}. ${EXPECTED}`)
   return { file, open: () => optionsOf(file, worker) }
 }
 
@@ -54,19 +53,25 @@ function checkFile(file: string, path: string): void {
     throw new UsageError(`${file} is no file. Give the path of the file that exports the worker, such as worker.ts.`)
 }
 
+/** jiti mixes the default export with the others; the property itself says what was exported. */
+function defaultOf(module: { readonly default?: unknown }): unknown {
+  const own = Object.getOwnPropertyDescriptor(module, 'default')
+  if (own === undefined) return module // `module.exports = …` of CommonJS
+  return 'value' in own ? (own.value as unknown) : module.default
+}
+
 function isWorker(value: unknown): value is WorkerDefinition | WorkerOptions {
   if (typeof value !== 'object' || value === null) return false
   const { kind, '~make': make, handlers } = value as Partial<WorkerDefinition> & Partial<WorkerOptions>
   return (kind === 'worker' && typeof make === 'function') || handlers !== undefined
 }
 
-function whatInstead(module: { readonly default?: unknown }): string {
+function whatInstead(module: object, value: unknown): string {
   const names = Object.keys(module)
   if (!names.includes('default')) {
     const others = names.length === 0 ? 'and no other export either' : `only ${names.join(', ')}`
     return `has no default export, ${others}`
   }
-  const { default: value } = module
   if (value === undefined || value === null) return `exports ${value} as its default, not a worker`
   const kind = (value as { kind?: unknown }).kind
   const name = typeof kind === 'string' ? kind : Array.isArray(value) ? 'array' : typeof value

@@ -33,6 +33,8 @@ interface Lane {
   unsettled: number
   /** What the consumer may hand over beyond that. */
   credit: number
+  /** The credit was given just now, and counts as slots that are taken. */
+  fresh: boolean
   told: number
   turn: number
 }
@@ -71,6 +73,7 @@ export async function startIntake<Tx>(o: {
       running: 0,
       unsettled: 0,
       credit: 0,
+      fresh: false,
       told: 0,
       turn: 0,
     }
@@ -80,22 +83,30 @@ export async function startIntake<Tx>(o: {
   const room = (lane: Lane) => lane.limit - lane.running - lane.buffered
 
   function allot(): void {
-    clearTimeout(again)
-    let free = plan.concurrency - taken - buffer.length
-    const hungry: Lane[] = []
+    const free = plan.concurrency - taken - buffer.length
+    let budget = free
     for (const lane of lanes) {
-      const most = open(lane) ? Math.max(0, room(lane)) : 0
-      if (lane.credit > 0) lane.credit = Math.min(lane.credit, most, Math.max(1, free))
-      else if (most > 0) hungry.push(lane)
+      lane.credit = Math.min(lane.credit, open(lane) ? Math.max(0, room(lane)) : 0)
+      if (lane.fresh) budget -= lane.credit
+      else lane.credit = Math.min(lane.credit, Math.max(1, free))
     }
-    for (; free > 0; free--) {
-      const lane = nextByWeight(hungry.filter((one) => one.credit < room(one)))
+    for (; budget > 0; budget--) {
+      const lane = nextByWeight(
+        lanes.filter((one) => open(one) && one.credit < room(one) && (one.fresh || one.credit === 0)),
+      )
       if (!lane) break
       lane.credit += 1
+      lane.fresh = true
     }
-    if (hungry.some((lane) => lane.credit === 0) && taken < plan.concurrency && lanes.some((lane) => lane.credit > 0))
-      again = setTimeout(allot, PATIENCE)
+    if (lanes.some((lane) => lane.fresh)) again ??= setTimeout(lose, PATIENCE)
     for (const lane of lanes) tell(lane)
+  }
+
+  /** Patience is over: credit that nobody used no longer keeps slots from the other queues. */
+  function lose(): void {
+    again = undefined
+    for (const lane of lanes) lane.fresh = false
+    allot()
   }
 
   function tell(lane: Lane): void {
@@ -108,6 +119,7 @@ export async function startIntake<Tx>(o: {
   function arrived(lane: Lane, delivery: Delivery<Tx>): void {
     lane.unsettled += 1
     lane.credit = Math.max(0, lane.credit - 1)
+    lane.fresh &&= lane.credit > 0
     if (stopping) return giveBack(lane, delivery, 0)
     const limit = plan.handlers.get(delivery.envelope.name)?.options.concurrency
     const waiting = buffer.filter((other) => other.delivery.envelope.name === delivery.envelope.name).length

@@ -1,5 +1,6 @@
 // Runs the real `millrace` command in a folder of its own, and waits for its lines and its end.
 import { spawn, type ChildProcess } from 'node:child_process'
+import { createRequire } from 'node:module'
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -100,6 +101,15 @@ function follow(child: ChildProcess): Running {
         void end.then(() => reject(new Error(`${pattern} was never printed:\n${stdout}${stderr}`)))
       }),
   }
+}
+
+/** The file through the library that this Node has, for looking in and for holding locks. */
+export function openDatabase(file: string): Pick<DatabaseSync, 'exec' | 'prepare' | 'close'> {
+  const [major, minor] = process.versions.node.split('.').map(Number) as [number, number]
+  const builtIn = major > 22 || (major === 22 && minor >= 13)
+  const name = builtIn ? 'node:sqlite' : 'better-sqlite3'
+  const library = createRequire(import.meta.url)(name) as { DatabaseSync: typeof DatabaseSync } & typeof DatabaseSync
+  return builtIn ? new library.DatabaseSync(file) : new library(file)
 }
 
 /** Exit code, and one line of error without a stack: what every refusal must be. */

@@ -92,7 +92,11 @@ describe('wrong use: exit code 2', () => {
     ],
     ['nothing.ts', '', /nothing\.ts has no default export, and no other export either/],
     ['names.ts', 'export const a = 1, b = 2', /names\.ts has no default export, only a, b/],
-    ['undefined.ts', `import { gone } from 'millrace'\nexport default gone`, /undefined\.ts exports undefined as its default/],
+    [
+      'undefined.ts',
+      `import { gone } from 'millrace'\nexport default gone`,
+      /undefined\.ts exports undefined as its default/,
+    ],
     [
       'task.ts',
       `import { defineTask } from 'millrace'\nexport default defineTask('go')`,

@@ -120,11 +120,12 @@ export const limitCases: readonly ConformanceCase[] = [
     name: 'a job without a handler here is given back unspent and shown, until a worker that has one comes',
     async run(stage) {
       const [client, deployed] = [stage.client(), stage.client()]
-      await client.work({ handlers: [handle(other, () => {})] })
+      const old = await client.work({ handlers: [handle(other, () => {})] })
       const job = await client.enqueue(z, { n: 1 })
       await until(async () => (await job.info()).blocked !== undefined, 'the job to be given back')
       const info = await job.info()
       assert.deepEqual([info.state, info.attempt, info.blocked!.why], ['scheduled', 0, 'no-handler'])
+      await old.stop()
       await deployed.work({ handlers: [handle(z, (input) => input)] })
       await client.jobs.retry({ ids: [job.id], states: ['scheduled'] })
       assert.deepEqual(await job.result(), { n: 1 })

@@ -55,7 +55,7 @@ export const settleCases: readonly ConformanceCase[] = [
       const stale = await (await stage.hand(sleeper)).next()
       let lost: string | undefined
       stale.onLost((why) => (lost = why))
-      const fresh = await takeOver(stage, watcher)
+      const fresh = await (await takeOver(stage, watcher)).next()
       assert.deepEqual([fresh.envelope.id, fresh.run], [one.id, 2])
       for (const verb of [() => stale.ack({ result: '"stale"' }), () => stale.retry({ delay: 0, error: ERROR })])
         assert.notEqual(await codeOf(verb), 'no error')
@@ -77,10 +77,11 @@ export const settleCases: readonly ConformanceCase[] = [
       const stale = await hand.next()
       const lost: string[] = []
       stale.onLost((why) => lost.push(why))
-      const fresh = await takeOver(stage, watcher)
+      const other = await takeOver(stage, watcher)
+      other.consumer.setPrefetch(0)
       await hand.beat()
       assert.deepEqual(lost, ['lease'])
-      await fresh.ack()
+      await (await other.next()).ack()
       // Its hands are empty again: it can take the next job.
       const next = envelope()
       await sleeper.broker.publish({ envelopes: [next] })
@@ -137,7 +138,7 @@ export const settleCases: readonly ConformanceCase[] = [
   },
 ]
 
-/** Beat as a watcher until the jobs of a silent worker come over; the first of them. */
+/** Beat as a watcher until the jobs of a silent worker come over. */
 async function takeOver(
   stage: Parameters<ConformanceCase['run']>[0],
   watcher: Awaited<ReturnType<typeof stage.driver>>,
@@ -147,5 +148,5 @@ async function takeOver(
     await hand.beat()
     return hand.deliveries.length > 0
   }, 'the lease of a silent worker to run out')
-  return hand.next()
+  return hand
 }
