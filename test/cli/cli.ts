@@ -1,11 +1,11 @@
 // Runs the real `millrace` command in a folder of its own, and waits for its lines and its end.
 import { spawn, type ChildProcess } from 'node:child_process'
-import { createRequire } from 'node:module'
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'vitest'
+import { dbOf, defaultEngine, type Db } from '../../src/drivers/sqlite/engine.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 export const BIN = join(root, 'bin/millrace.js')
@@ -103,13 +103,9 @@ function follow(child: ChildProcess): Running {
   }
 }
 
-/** The file through the library that this Node has, for looking in and for holding locks. */
-export function openDatabase(file: string): Pick<DatabaseSync, 'exec' | 'prepare' | 'close'> {
-  const [major, minor] = process.versions.node.split('.').map(Number) as [number, number]
-  const builtIn = major > 22 || (major === 22 && minor >= 13)
-  const name = builtIn ? 'node:sqlite' : 'better-sqlite3'
-  const library = createRequire(import.meta.url)(name) as { DatabaseSync: typeof DatabaseSync } & typeof DatabaseSync
-  return builtIn ? new library.DatabaseSync(file) : new library(file)
+/** The file through the library that Millrace uses on this Node, for looking in and for holding locks. */
+export function openDatabase(file: string): Db {
+  return dbOf(new (defaultEngine())(file))
 }
 
 /** Exit code, and one line of error without a stack: what every refusal must be. */

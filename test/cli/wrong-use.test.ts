@@ -127,7 +127,7 @@ describe('the database', () => {
     const db = openDatabase(join(place.dir, 'jobs.db'))
     db.exec('CREATE TABLE aunts (name TEXT)')
     expectError(await place.run(['jobs', 'list'], { env }), { code: 1, text: /Run `millrace setup` first/ })
-    expect(db.prepare('SELECT name FROM sqlite_schema').all()).toEqual([{ name: 'aunts' }])
+    expect(db.all('SELECT name FROM sqlite_schema')).toEqual([{ name: 'aunts' }])
     db.close()
   })
 
@@ -148,7 +148,7 @@ describe('the database', () => {
       code: 1,
       text: /jobs\.db was locked by another program for 10000 ms, so nothing was written/,
     })
-    expect(db.prepare('SELECT count(*) AS n FROM millrace_jobs').get()).toEqual({ n: 0 })
+    expect(db.get('SELECT count(*) AS n FROM millrace_jobs')).toEqual({ n: 0 })
     db.close()
   })
 })
