@@ -148,6 +148,27 @@ describe('kill -9 of a producer right after its last enqueue resolved', () => {
   })
 })
 
+describe('a worker that is frozen past its lease and thawed again', () => {
+  it('settles nothing that another has done since', async () => {
+    const { id } = await client.enqueue(task, { n: 0 })
+    const frozen = startWorker({ PAUSE: '1500' })
+    await until(() => effects('start').get(0) === 1, 'the handler to begin')
+    frozen.process.kill('SIGSTOP')
+    const second = startWorker({ PAUSE: '1' })
+    await until(finished, 'the second worker to finish', 60_000)
+    const before = await client.jobs.get(id)
+    frozen.process.kill('SIGCONT')
+    await until(() => effects('end').get(0) === 2, 'the frozen handler to end')
+    await frozen.line(/Lost the job|Nothing was written/)
+    expect(await client.jobs.get(id)).toEqual(before)
+    expect([before!.state, before!.run, before!.attempt, before!.crashes]).toEqual(['completed', 2, 1, 0])
+    for (const worker of [frozen, second]) {
+      worker.process.kill('SIGTERM')
+      expect(await worker.ended).toBe(0)
+    }
+  }, 120_000)
+})
+
 describe('SIGTERM', () => {
   it('sent twice, gives running jobs back unspent at once', async () => {
     await client.enqueueMany(task, [{ n: 0 }, { n: 1 }])

@@ -106,6 +106,26 @@ export const stopCases: readonly ConformanceCase[] = [
     },
   },
   {
+    promise: 'P4',
+    level: 'runtime',
+    name: 'a producer keeps no process alive, and neither does a worker once it has stopped',
+    async run(stage) {
+      // What Node counts as keeping the process alive, of the kinds that we use.
+      const held = () =>
+        process.getActiveResourcesInfo().filter((kind) => ['Timeout', 'FSEventWrap', 'MessagePort'].includes(kind))
+          .length
+      const before = held()
+      const client = stage.client()
+      const job = await client.enqueue(other)
+      await until(() => held() <= before, 'an idle producer to hold nothing')
+      const worker = await client.work({ handlers: [handle(other, () => {})] })
+      await job.result()
+      await worker.stop()
+      await until(() => held() <= before, 'a stopped worker to hold nothing')
+      await client.close()
+    },
+  },
+  {
     promise: 'P6',
     level: 'runtime',
     name: 'a timeout aborts the signal and settles the attempt, even when the handler ignores it',
