@@ -31,8 +31,8 @@ function installed() {
   return existsSync(manifest) ? JSON.parse(readFileSync(manifest, 'utf8')).version : undefined
 }
 
-function run(command, args, env = process.env) {
-  const { status, error } = spawnSync(command, args, { cwd: root, env, stdio: 'inherit' })
+function run(command, its, environment = process.env) {
+  const { status, error } = spawnSync(command, its, { cwd: root, env: environment, stdio: 'inherit' })
   if (error !== undefined) fail(`${command}: ${error.message}`)
   if (status !== 0) process.exit(status ?? 1)
 }

@@ -1,12 +1,11 @@
 // An inventory of a folder: one durable job per file, worked in this process. Stop it when you like, and start it again.
 //   npm start                                    the project's own node_modules
 //   npm start -- FOLDER [--db FILE] [--json]
-import { realpathSync, statSync } from 'node:fs'
-import { resolve, sep } from 'node:path'
+import { realpathSync } from 'node:fs'
+import { sep } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { connect, createLogger, MillraceError } from 'millrace'
+import { readArguments, WrongUse, type Arguments } from './arguments.js'
 import { count, printable } from './format.js'
 import { createProgress } from './progress.js'
 import { report, reportJson } from './report.js'
@@ -15,52 +14,27 @@ import { inventoryFile, type ListedFile } from './tasks.js'
 import { walk } from './walk.js'
 import inventoryWorker from './worker.js'
 
-const USAGE = 'Usage: npm start -- [FOLDER] [--db FILE] [--json]'
-const OWN_MODULES = fileURLToPath(new URL('../../node_modules', import.meta.url))
 /** Files per call of `enqueueMany`: one write to the disk each. */
 const BATCH = 500
 /** Between two looks at the jobs while there is nothing to catch up with. */
-const PAUSE = 100
+const PAUSE = 200
+/** How long a file may still be read after Ctrl-C, before its job is given back. */
+const GRACE = '2s'
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 }
 
-class WrongUse extends Error {}
-
-function readArguments() {
-  const { values, positionals } = parse()
-  if (values.help) return undefined
-  if (positionals.length > 1) throw new WrongUse(`${positionals.length} folders are given, one is expected. ${USAGE}`)
-  const folder = positionals[0] ?? OWN_MODULES
-  const found = statSync(folder, { throwIfNoEntry: false })
-  if (!found) throw new WrongUse(`${folder} does not exist.`)
-  if (!found.isDirectory()) throw new WrongUse(`${folder} is a file. Give a folder.`)
-  return { folder: realpathSync(folder), db: values.db, json: values.json }
-}
-
-function parse() {
-  try {
-    return parseArgs({
-      allowPositionals: true,
-      options: {
-        db: { type: 'string', default: 'inventory.db' },
-        json: { type: 'boolean', default: false },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    })
-  } catch (error) {
-    throw new WrongUse(`${(error as Error).message.split('. ')[0]}. ${USAGE}`)
-  }
-}
-
-async function main(): Promise<void> {
-  const given = readArguments()
-  if (!given) return console.log(USAGE)
-  const { folder, db, json } = given
-  const url = `sqlite:${db.split('/').map(encodeURIComponent).join('/')}`
+async function inventory({ folder, db, json }: Arguments): Promise<void> {
+  const startedAt = Date.now()
+  const url = urlOf(db)
   const progress = createProgress(process.stderr)
+  progress.line(`Inventory of ${printable(folder)}, kept in ${printable(db)}`)
   const client = await connect(url, { log: createLogger('error', progress.line) })
+  const worker = await client.work(inventoryWorker)
+  const tally = createTally(client, { worker: worker.id, since: new Date(startedAt) })
+  const { totals } = tally
+  const seconds = () => (Date.now() - startedAt) / 1000
 
-  // The first Ctrl-C ends both loops below; closing the client gives back what the worker has in hand. That takes seconds
-  // at most, so a second Ctrl-C changes nothing (and `npm` passes each one on twice).
+  // The first Ctrl-C ends both loops below, and stopping the worker gives back what it still has in hand. That takes
+  // seconds at most, so a second Ctrl-C changes nothing (and `npm` passes each one on twice).
   const interrupted = new AbortController()
   let stoppedBy: keyof typeof EXIT_CODES | undefined
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
@@ -69,24 +43,16 @@ async function main(): Promise<void> {
       interrupted.abort()
     })
 
-  const startedAt = Date.now()
-  const worker = await client.work(inventoryWorker)
-  const tally = createTally(client, { worker: worker.id, since: new Date(startedAt) })
-  const { totals } = tally
-  const seconds = () => (Date.now() - startedAt) / 1000
   let listing = true
-
-  // Listing and enqueueing wait for each other, so the files of a batch are all that is in memory. Jobs of the first batch
-  // run while the second is listed.
+  // Listing waits for the enqueueing of each batch, so a batch is all it holds in memory; and the first jobs run while it
+  // goes on.
   async function enqueueAll(): Promise<void> {
-    const leaveOut = databaseFiles(db)
-    if ([...leaveOut].some((path) => path.startsWith(folder + sep)))
-      progress.line(`Left out, because this run writes them: ${printable(db)} and its -wal and -shm files.`)
-    const onUnreadable = (path: string, error: Error) =>
-      progress.line(`Left out, because it cannot be read: ${printable(path)} (${printable(error.message)})`)
     let batch: ListedFile[] = []
     const enqueueBatch = async () => tally.add(await client.enqueueMany(inventoryFile, batch))
-    for await (const file of walk(folder, { leaveOut, onUnreadable })) {
+    for await (const file of walk(folder, {
+      leaveOut: databaseFiles(folder, db, progress.line),
+      warn: progress.line,
+    })) {
       if (stoppedBy) return
       if (batch.push(file) < BATCH) continue
       await enqueueBatch()
@@ -105,12 +71,14 @@ async function main(): Promise<void> {
     }
   }
 
-  progress.line(`Inventory of ${printable(folder)}, kept in ${printable(db)}`)
   try {
     await Promise.all([enqueueAll(), countUntilDone()])
+    await worker.stop({ grace: GRACE })
+    // Interrupted: count what ended since the last look.
+    while ((await tally.look()) > 0);
   } finally {
     progress.end()
-    await client.close({ grace: '2s' })
+    await client.close({ grace: GRACE })
   }
   if (stoppedBy) {
     const done = `${count(totals.listed - tally.open)} of ${count(totals.listed)}${listing ? ' or more' : ''}`
@@ -122,14 +90,29 @@ async function main(): Promise<void> {
   console.log(json ? reportJson(summary) : report(summary))
 }
 
-/** SQLite keeps two files beside the database while it is open. */
-function databaseFiles(db: string): ReadonlySet<string> {
-  const path = realpathSync(resolve(db))
+/** The database as `millrace` and a shell take it, whatever its name. */
+function urlOf(db: string): string {
+  const escaped = encodeURIComponent(db).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16)}`)
+  return `sqlite:${escaped.replaceAll('%2F', '/')}`
+}
+
+/** The database and the two files that SQLite keeps beside it; says so when they are in the folder. */
+function databaseFiles(folder: string, db: string, say: (line: string) => void): ReadonlySet<string> {
+  const path = realpathSync(db)
+  if (path.startsWith(folder === sep ? sep : folder + sep))
+    say(`Left out, because this run writes them: ${printable(db)} and its -wal and -shm files.`)
   return new Set([path, `${path}-wal`, `${path}-shm`])
+}
+
+async function main(): Promise<void> {
+  const given = readArguments()
+  if ('help' in given) console.log(given.help)
+  else await inventory(given)
 }
 
 main().catch((error: unknown) => {
   const wrongUse = error instanceof WrongUse || (error instanceof MillraceError && error.code === 'ERR_CONFIGURATION')
+  // Anything else is a mistake in this program, and its stack is wanted.
   if (!wrongUse && !(error instanceof MillraceError)) throw error
   console.error(`inventory: ${printable(error.message)}`)
   process.exitCode = wrongUse ? 2 : 1

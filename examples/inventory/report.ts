@@ -24,10 +24,10 @@ export function report(s: Summary): string {
     `  bytes     ${size(s.bytes)} (${count(s.bytes)} bytes)`,
     `  dead      ${count(s.dead)}`,
     `  time      ${s.seconds.toFixed(1)} s (${count(s.worked)} jobs worked, ${count(s.worked / s.seconds)} jobs/s)`,
-    `  database  ${s.db}`,
+    `  database  ${printable(s.db)}`,
     '',
     ...byType(s),
-    ...dead(s),
+    ...deadFiles(s),
     `Every file has its job: npx millrace jobs list --url ${s.url}`,
   ].join('\n')
 }
@@ -51,13 +51,13 @@ function byType({ types }: Summary): string[] {
   ]
 }
 
-function dead({ dead: total, examples }: Summary): string[] {
+function deadFiles({ dead: total, examples, url }: Summary): string[] {
   if (total === 0) return []
   const more = total - examples.length
   return [
-    'Could not be read, and are tried again the next time:',
+    'Without a result, and tried again the next time:',
     ...examples.map(({ path, reason }) => `  ${printable(path)}\n    ${printable(reason)}`),
-    ...(more > 0 ? [`  and ${count(more)} more: npx millrace jobs list --state dead`] : []),
+    ...(more > 0 ? [`  and ${count(more)} more: npx millrace jobs list --state dead --url ${url}`] : []),
     '',
   ]
 }

@@ -73,27 +73,29 @@ export function createTally(client: Client, o: { worker: string; since: Date }):
       if (page.length === 0) return 0
       const { jobs } = await client.jobs.list({ ids: page, limit: PAGE })
       const byId = new Map(jobs.map((job) => [job.id, job]))
-      const waiting = page.filter((id) => {
+      const waiting: string[] = []
+      const again: string[] = []
+      for (const id of page) {
         const job = byId.get(id)
         if (!job) addDead(`job ${id}`, 'it was removed before it had run')
         else if (job.finishedAt) addEnded(job)
-        else return true
-        return false
-      })
-      const ended = page.length - waiting.length
-      open.splice(0, page.length)
-      // Where nothing moves, see how the others do.
-      if (ended > 0) open.unshift(...waiting)
-      else open.push(...waiting)
+        else (willBeTriedAgain(job) ? again : waiting).push(id)
+      }
+      open.splice(0, page.length, ...waiting)
+      // A job to be tried again goes to the end of the line, here as in the queue.
+      open.push(...again)
+      const ended = page.length - waiting.length - again.length
       heldUp = ended > 0 ? '' : whyHeldUp(jobs, o.worker)
       return ended
     },
   }
 }
 
+const willBeTriedAgain = (job: JobInfo) => job.state === 'scheduled' || (job.state === 'ready' && job.run > 0)
+
 function whyHeldUp(jobs: readonly JobInfo[], ownWorker: string): string {
   const elsewhere = jobs.filter((job) => job.state === 'active' && job.worker !== ownWorker).length
   if (elsewhere > 0) return `${elsewhere} in another worker's hands; should it have died, they come back within 20 s`
-  const again = jobs.filter((job) => job.state === 'scheduled').length
+  const again = jobs.filter(willBeTriedAgain).length
   return again > 0 ? `${again} to be tried again` : ''
 }

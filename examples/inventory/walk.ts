@@ -2,6 +2,7 @@
 import type { Dirent } from 'node:fs'
 import { lstat, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { printable } from './format.js'
 import type { ListedFile } from './tasks.js'
 
 /** How many folders are read at once, and how many files asked for their size and time. */
@@ -10,16 +11,20 @@ const FILES = 64
 
 /**
  * @param o.leaveOut absolute paths that are not listed
- * @param o.onUnreadable called for each folder that cannot be read; the walk goes on
+ * @param o.warn is told of each folder that cannot be read; the walk goes on
  */
 export async function* walk(
   folder: string,
-  o: { leaveOut: ReadonlySet<string>; onUnreadable: (folder: string, error: Error) => void },
+  o: { leaveOut: ReadonlySet<string>; warn: (line: string) => void },
 ): AsyncGenerator<ListedFile> {
-  const list = async (at: string): Promise<readonly [string, readonly Dirent[]]> => [
-    at,
-    await readdir(at, { withFileTypes: true }).catch((error: Error) => (o.onUnreadable(at, error), [])),
-  ]
+  async function list(at: string): Promise<readonly [string, readonly Dirent[]]> {
+    try {
+      return [at, await readdir(at, { withFileTypes: true })]
+    } catch (error) {
+      o.warn(`Left out, because it cannot be read: ${printable((error as Error).message)}`)
+      return [at, []]
+    }
+  }
   const folders = [folder]
   while (folders.length > 0) {
     const paths: string[] = []

@@ -7,6 +7,7 @@ import { mediaType, SAMPLE } from './media-type.js'
 import { inventoryFile } from './tasks.js'
 
 export default defineWorker({
+  // More than a disk needs: jobs that end together are written to the database together.
   concurrency: 32,
   handlers: [
     handle(inventoryFile, async ({ path }, ctx) => {

@@ -17,8 +17,9 @@ export async function confirm(question: string, yes: boolean | undefined): Promi
   if (yes === true) return
   const lines = createInterface({ input: process.stdin, output: process.stderr })
   // The end of the input (Ctrl-D) and Ctrl-C are answers too.
-  const closed = new Promise<string>((resolve) => lines.once('close', () => resolve('')))
+  const closed = new Promise<string>((resolve) => lines.once('close', () => resolve('\n')))
   const answer = await Promise.race([lines.question(`${question} [y/N] `).catch(() => ''), closed])
   lines.close()
+  if (answer === '\n') process.stderr.write('\n')
   if (!/^y(es)?$/i.test(answer.trim())) throw new Failure('Nothing was done.')
 }

@@ -1,6 +1,6 @@
 // What went wrong, as one line and an exit code: 0 done, 1 failed, 2 wrong use.
 import { stripVTControlCharacters } from 'node:util'
-import { hasCode, MillraceError } from '../core/errors.js'
+import { hasCode, messageOf, MillraceError } from '../core/errors.js'
 
 /** The command line is wrong: nothing was done. Exit code 2. */
 export class UsageError extends Error {}
@@ -26,7 +26,7 @@ export function report(error: unknown, verbose: boolean): void {
 
 /** Name and message of anything thrown; the name only where it tells something. */
 export function textOf(error: unknown): string {
-  if (!(error instanceof Error)) return `A value that is no Error was thrown: ${String(error)}`
+  if (!(error instanceof Error)) return `A value that is no Error was thrown: ${messageOf(error)}`
   const ours = [UsageError, Failure, MillraceError].some((kind) => error instanceof kind)
   return !ours && error.name !== 'Error' ? `${error.name}: ${error.message}` : error.message || error.name
 }
@@ -42,10 +42,26 @@ export function harmless(text: string): string {
   return stripVTControlCharacters(text).replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ')
 }
 
+/** End the process now, whatever is under way. What was written to standard error by then is printed. */
+export function leave(code: number): never {
+  process.exit(code)
+}
+
+let heeding: ((thrown: unknown) => void) | undefined
+
+/** What becomes of errors that nothing caught, instead of Node's stack. The last caller decides. */
+export function onUncaught(handler: (thrown: unknown) => void): void {
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+    if (heeding) process.off(event, heeding)
+    process.on(event, handler)
+  }
+  heeding = handler
+}
+
 function stacksOf(error: unknown): string {
-  if (!(error instanceof Error)) return ''
+  if (!(error instanceof Error)) return textOf(error)
   const own = error.stack ?? String(error)
-  return error.cause === undefined ? own : `${own}\nCaused by: ${stacksOf(error.cause) || String(error.cause)}`
+  return error.cause === undefined ? own : `${own}\nCaused by: ${stacksOf(error.cause)}`
 }
 
 /** Help, version and wrong arguments end as errors of commander that were shown already. */

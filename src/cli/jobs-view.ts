@@ -1,10 +1,11 @@
 // How jobs are shown: a line each in a table, or everything about one.
 import type { JobInfo } from '../client/types.js'
+import { formatDuration } from '../core/duration.js'
 import { harmless, oneLine } from './fail.js'
 import { paint, print, relative, type Column, type Style } from './print.js'
 
 /** The state as a person sees it: waiting for another attempt is told apart from waiting for its time. */
-export function shownState(job: JobInfo): string {
+function shownState(job: JobInfo): string {
   if (job.state === 'scheduled' && job.attempt > 0 && !job.blocked) return 'retrying'
   if (job.cancelling) return 'cancelling'
   return job.state
@@ -40,7 +41,7 @@ export const JOB_COLUMNS: readonly Column<JobInfo>[] = [
   { title: 'QUEUE', text: (job) => job.queue },
   { title: 'STATE', text: shownState, style: (job) => STYLES[shownState(job)] },
   { title: 'ATTEMPT', text: (job) => String(job.attempt), right: true },
-  { title: 'ENQUEUED', text: (job) => relative(job.enqueuedAt) },
+  { title: 'AGE', text: (job) => formatDuration(Math.max(0, Date.now() - job.enqueuedAt.getTime())), right: true },
   { title: 'DUE/DONE', text: when },
   { title: 'REMARK', text: remarkOf, style: (job) => (job.state === 'dead' ? 'red' : 'dim') },
 ]

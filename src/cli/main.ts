@@ -6,8 +6,9 @@ import { addJobs } from './commands/jobs.js'
 import { addQueues } from './commands/queues.js'
 import { addSetup } from './commands/setup.js'
 import { addWork } from './commands/work.js'
-import { exitCodeOf, report } from './fail.js'
+import { exitCodeOf, Failure, leave, onUncaught, report, textOf } from './fail.js'
 import type { GlobalFlags } from './flags.js'
+import { placeIn } from './load.js'
 import { loadEnvFile } from './target.js'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -48,28 +49,41 @@ Exit codes: 0 done, 1 failed, 2 wrong use.`,
 /** A reader that went away (`| head`) ends the command quietly; a worker goes on without its log. */
 function surviveBrokenPipes(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit()
-    throw error
+    if (error.code === 'EPIPE') leave(Number(process.exitCode ?? 0))
+    report(error, false)
+    leave(1)
   })
-  process.stderr.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error
-  })
+  process.stderr.on('error', () => {}) // there is nobody left to tell
 }
 
 /** End once everything is printed. Handles that a worker file left open must not keep the process. */
 function exit(code: number): void {
   process.exitCode = code
-  process.stdout.write('', () => process.stderr.write('', () => process.exit()))
+  process.stdout.write('', () => process.stderr.write('', () => leave(code)))
+}
+
+/** Node ends with 0 when nothing is left to wait for, also when code of the user awaits what never comes. */
+function failWhenStuck(): void {
+  process.once('beforeExit', () => {
+    report(new Failure('Stuck: something is awaited that can never come, such as a promise nobody resolves.'), false)
+    leave(1)
+  })
 }
 
 async function main(): Promise<void> {
   surviveBrokenPipes()
+  failWhenStuck()
   const program = createProgram()
+  const verbose = () => program.opts<GlobalFlags>().verbose ?? false
+  onUncaught((thrown) => {
+    report(new Failure(textOf(thrown) + placeIn(thrown), { cause: thrown }), verbose())
+    leave(1)
+  })
   try {
     await program.parseAsync()
     exit(Number(process.exitCode ?? 0))
   } catch (error) {
-    report(error, program.opts<GlobalFlags>().verbose ?? false)
+    report(error, verbose())
     exit(exitCodeOf(error))
   }
 }

@@ -7,12 +7,6 @@ import type { GlobalFlags } from './flags.js'
 /** The command line has no transactions of its own. */
 export type Client = AnyClient<any>
 
-export interface Connection {
-  readonly client: Client
-  /** The URL to show; without passwords. */
-  readonly database: string
-}
-
 export interface DialOptions {
   /** Make the file and its schema when they are not there. Commands that only look or enqueue must not. */
   readonly create: boolean
@@ -35,10 +29,8 @@ export function loadEnvFile(file: string): void {
  * A client whose database answers; the caller closes it.
  * @throws UsageError or ConfigurationError for a URL that is none; Failure when the database does not open
  */
-export async function dial(flags: GlobalFlags, o: DialOptions): Promise<Connection> {
-  const url = flags.url || process.env['MILLRACE_URL'] || ''
-  if (url === '')
-    throw new UsageError('No database was named. Give --url sqlite:jobs.db, or set MILLRACE_URL=sqlite:jobs.db.')
+export async function dial(flags: GlobalFlags, o: DialOptions): Promise<Client> {
+  const url = urlOf(flags)
   const store = flags.store || process.env['MILLRACE_STORE'] || ''
   const broker = await checkedUrl(url, o.create)
   const { createClient } = await import('../connect.js')
@@ -51,18 +43,18 @@ export async function dial(flags: GlobalFlags, o: DialOptions): Promise<Connecti
     const { code, message } = error as { code?: unknown; message: string }
     throw code === 'ERR_UNSUPPORTED' ? error : new Failure(message, { cause: error })
   }
-  return { client: client as Client, database: withoutSecret(url) }
+  return client as Client
 }
 
 /** `dial`, use, and close in any case. */
 export async function withClient<T>(
   flags: GlobalFlags,
   o: DialOptions,
-  use: (client: Client, database: string) => Promise<T>,
+  use: (client: Client) => Promise<T>,
 ): Promise<T> {
-  const { client, database } = await dial(flags, o)
+  const client = await dial(flags, o)
   try {
-    return await use(client, database)
+    return await use(client)
   } finally {
     await client.close()
   }
@@ -76,6 +68,13 @@ async function checkedUrl(url: string, create: boolean): Promise<string> {
   return create || !wanted ? url : `${url}${url.includes('?') ? '&' : '?'}create=false`
 }
 
-function withoutSecret(url: string): string {
-  return url.replace(/\/\/[^@/]*@/, '//***@')
+/** The database's URL to show, without a password. */
+export function databaseOf(flags: GlobalFlags): string {
+  return urlOf(flags).replace(/\/\/[^@/]*@/, '//***@')
+}
+
+function urlOf(flags: GlobalFlags): string {
+  const url = flags.url || process.env['MILLRACE_URL']
+  if (url) return url
+  throw new UsageError('No database was named. Give --url sqlite:jobs.db, or set MILLRACE_URL=sqlite:jobs.db.')
 }

@@ -1,5 +1,5 @@
 // Runs the real `millrace` command in a folder of its own, and waits for its lines and its end.
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -8,7 +8,7 @@ import { expect } from 'vitest'
 import { dbOf, defaultEngine, type Db } from '../../src/drivers/sqlite/engine.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-export const BIN = join(root, 'bin/millrace.js')
+const BIN = join(root, 'bin/millrace.js')
 export const fixture = (name: string) => join(root, 'test/cli/fixtures', name)
 
 export interface Outcome {
@@ -27,7 +27,14 @@ export interface Running {
 export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>
   readonly input?: string
+  /** Run it in a terminal of 80 columns, whose output comes as one. Needs `hasTerminals`. */
+  readonly terminal?: boolean
 }
+
+const SCRIPT = '/usr/bin/script'
+/** A terminal is made by script(1) of util-linux. */
+export const hasTerminals =
+  spawnSync(SCRIPT, ['--version'], { encoding: 'utf8' }).stdout?.includes('util-linux') ?? false
 
 /** A folder with the packages of this repository in reach, and commands that run in it. */
 export interface Place extends AsyncDisposable {
@@ -44,12 +51,15 @@ export function openPlace(): Place {
 
   function start(args: readonly string[], o: RunOptions = {}): Running {
     const { MILLRACE_URL: _url, MILLRACE_STORE: _store, FORCE_COLOR: _color, ...env } = process.env
-    const child = spawn(process.execPath, [BIN, ...args], { cwd: dir, env: { ...env, ...o.env } })
+    const command = [process.execPath, BIN, ...args]
+    const quoted = command.map((part) => `'${part}'`).join(' ')
+    const [program, ...rest] = o.terminal ? [SCRIPT, '-qec', `stty cols 80; ${quoted}`, '/dev/null'] : command
+    const child = spawn(program!, rest, { cwd: dir, env: { ...env, TERM: 'xterm', ...o.env } })
     const one = follow(child)
     running.add(one)
     void one.end.then(() => running.delete(one))
     child.stdin.on('error', () => {}) // a command that refused did not read it
-    child.stdin.end(o.input ?? '')
+    if (!o.terminal) child.stdin.end(o.input ?? '')
     return one
   }
 

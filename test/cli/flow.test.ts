@@ -128,6 +128,22 @@ describe('code of the user that goes wrong', () => {
     expect(stderr).toMatch(/\nerror: cannot close\n$/)
   })
 
+  test('onStop that hangs: the third signal leaves at once', async () => {
+    place.write(
+      'worker.ts',
+      worker('', 'console.error("Closing."); await new Promise(() => setInterval(() => {}, 1000))'),
+    )
+    const running = place.start(['work', 'worker.ts'], { env })
+    await running.until(/Worker started\./)
+    running.child.kill('SIGTERM')
+    await running.until(/Closing\./)
+    running.child.kill('SIGTERM')
+    running.child.kill('SIGINT')
+    const { code, stderr } = await running.end
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/error Leaving at once\./)
+  })
+
   test('handles that it leaves open do not keep any command', async () => {
     place.write('worker.ts', `setInterval(() => {}, 1000)\n${worker('')}`)
     expect((await place.run(['setup', 'worker.ts'], { env })).code).toBe(0)

@@ -1,14 +1,15 @@
 // millrace jobs and queues: what they show, and what they change.
 import { join } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
 import { connect, defineTask, unchecked } from 'millrace'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { expectError, fixture, openPlace, type Place } from './cli.js'
+import { expectError, fixture, hasTerminals, openPlace, type Place } from './cli.js'
 
 const env = { MILLRACE_URL: 'sqlite:jobs.db' }
 let place: Place
 beforeEach(async () => {
   place = openPlace()
-  expect((await place.run(['setup', fixture('worker.ts')], { env })).code).toBe(0)
+  await place.run(['setup', fixture('worker.ts')], { env })
 })
 afterEach(() => place[Symbol.asyncDispose]())
 
@@ -20,19 +21,22 @@ const ids = async (...args: string[]) =>
     .filter(Boolean)
     .map((line) => (JSON.parse(line) as { id: string }).id)
 
+const greet = defineTask('greet', { input: unchecked<{ name: string }>(), output: unchecked<object>() })
+const inMail = (name: string) => defineTask(name, { queue: 'mail' })
+
 /** Jobs of every kind: one worker had them, and is gone. */
 async function seed(): Promise<void> {
-  await run('enqueue', 'fail', '--id', 'dead-1')
-  await run('enqueue', 'flaky', '--id', 'retrying-1')
-  await run('enqueue', 'later', '--id', 'later-1')
+  const client = await connect(`sqlite:${join(place.dir, 'jobs.db')}`)
+  for (const name of ['fail', 'flaky', 'later']) await client.enqueue(inMail(name), undefined, { id: `${name}-1` })
   const worker = place.start(['work', fixture('worker.ts')], { env })
   await worker.until(/The job is dead/)
   await worker.until(/Attempt 1 of 5 failed/)
-  await run('enqueue', 'greet', '{"name":"Ada"}', '--id', 'done-1', '--wait')
+  await (await client.enqueue(greet, { name: 'Ada' }, { id: 'done-1' })).result()
   worker.child.kill()
   await worker.end
-  await run('enqueue', 'greet', '{"name":"Bob"}', '--id', 'delayed-1', '--delay', '2h')
-  await run('enqueue', 'greet', '{"name":"Eve"}', '--id', 'ready-1')
+  await client.enqueue(greet, { name: 'Bob' }, { id: 'delayed-1', delay: '2h' })
+  await client.enqueue(greet, { name: 'Eve' }, { id: 'ready-1' })
+  await client.close()
 }
 
 describe('jobs list and show', () => {
@@ -41,16 +45,16 @@ describe('jobs list and show', () => {
     const { code, stdout, stderr } = await run('jobs', 'list')
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout).not.toContain('\u001b')
-    expect(stdout.split('\n')[0]).toMatch(/^ID +TASK +QUEUE +STATE +ATTEMPT +ENQUEUED +DUE\/DONE +REMARK$/)
+    expect(stdout.split('\n')[0]).toMatch(/^ID +TASK +QUEUE +STATE +ATTEMPT +AGE +DUE\/DONE +REMARK$/)
     const lines = rows(stdout).map((line) => line.replace(/ {2,}/g, '|'))
     expect(lines).toEqual([
-      expect.stringMatching(/^ready-1\|greet\|default\|ready\|0\|\S+ ago\|\S+ ago$/),
-      expect.stringMatching(/^delayed-1\|greet\|default\|scheduled\|0\|\S+ ago\|in 2h$/),
-      expect.stringMatching(/^done-1\|greet\|default\|completed\|1\|\S+ ago\|\S+ ago$/),
-      expect.stringMatching(/^later-1\|later\|mail\|scheduled\|0\|\S+ ago\|in \S+\|put off by its handler$/),
-      expect.stringMatching(/^retrying-1\|flaky\|mail\|retrying\|1\|\S+ ago\|in \S+\|TypeError: not this time$/),
+      expect.stringMatching(/^ready-1\|greet\|default\|ready\|0\|[\d.]+m?s\|\S+ ago$/),
+      expect.stringMatching(/^delayed-1\|greet\|default\|scheduled\|0\|[\d.]+m?s\|in 2h$/),
+      expect.stringMatching(/^done-1\|greet\|default\|completed\|1\|[\d.]+m?s\|\S+ ago$/),
+      expect.stringMatching(/^later-1\|later\|mail\|scheduled\|0\|[\d.]+m?s\|in \S+\|put off by its handler$/),
+      expect.stringMatching(/^flaky-1\|flaky\|mail\|retrying\|1\|[\d.]+m?s\|in \S+\|TypeError: not this time$/),
       expect.stringMatching(
-        /^dead-1\|fail\|mail\|dead\|1\|\S+ ago\|\S+ ago\|failed: NonRetryableError: the server said no$/,
+        /^fail-1\|fail\|mail\|dead\|1\|[\d.]+m?s\|\S+ ago\|failed: NonRetryableError: the server said no$/,
       ),
     ])
     const starts = rows(stdout).map((line) => line.search(/greet|later|flaky|fail(?= )/))
@@ -59,11 +63,11 @@ describe('jobs list and show', () => {
 
   test('filters', async () => {
     await seed()
-    expect(await ids('--state', 'dead')).toEqual(['dead-1'])
+    expect(await ids('--state', 'dead')).toEqual(['fail-1'])
     expect(await ids('--state', 'ready,completed')).toEqual(['ready-1', 'done-1'])
-    expect(await ids('--task', 'flaky')).toEqual(['retrying-1'])
-    expect(await ids('--queue', 'mail', '--error', 'NOT THIS')).toEqual(['retrying-1'])
-    expect(await ids('--reason', 'failed')).toEqual(['dead-1'])
+    expect(await ids('--task', 'flaky')).toEqual(['flaky-1'])
+    expect(await ids('--queue', 'mail', '--error', 'NOT THIS')).toEqual(['flaky-1'])
+    expect(await ids('--reason', 'failed')).toEqual(['fail-1'])
     expect(await ids('--since', '1h', '--limit', '2')).toEqual(['ready-1', 'delayed-1'])
     expect(await ids('--since', '2199-01-01')).toEqual([])
     const nothing = await run('jobs', 'ls', '--task', 'nothing')
@@ -76,7 +80,7 @@ describe('jobs list and show', () => {
     const [, cursor] = /go on with --cursor (\S+)\n$/.exec(first.stderr) ?? []
     const second = await run('jobs', 'list', '--limit', '4', '--cursor', cursor!)
     expect(rows(first.stdout)).toHaveLength(4)
-    expect(rows(second.stdout).map((line) => line.split(' ')[0])).toEqual(['retrying-1', 'dead-1'])
+    expect(rows(second.stdout).map((line) => line.split(' ')[0])).toEqual(['flaky-1', 'fail-1'])
     expect(second.stderr).toBe('')
   })
 
@@ -95,9 +99,9 @@ describe('jobs list and show', () => {
 
   test('show: everything, and as JSON', async () => {
     await seed()
-    const dead = await run('jobs', 'show', 'dead-1')
+    const dead = await run('jobs', 'show', 'fail-1')
     expect(dead.code).toBe(0)
-    expect(dead.stdout).toMatch(/^id +dead-1\ntask +fail\nqueue +mail\nstate +dead\nreason +failed\nattempt +1\n/)
+    expect(dead.stdout).toMatch(/^id +fail-1\ntask +fail\nqueue +mail\nstate +dead\nreason +failed\nattempt +1\n/)
     expect(dead.stdout).toMatch(/\nerror \S+ \(\S+ ago\)\n {2}NonRetryableError: the server said no\n {6}at /)
     expect(dead.stdout).not.toContain('\u001b')
     const json = JSON.parse((await run('jobs', 'show', 'done-1', '--json')).stdout) as Record<string, unknown>
@@ -130,18 +134,18 @@ describe('jobs retry, cancel, delete', () => {
   beforeEach(seed)
 
   test('by id', async () => {
-    expect(await run('jobs', 'retry', 'dead-1', 'retrying-1')).toEqual({
+    expect(await run('jobs', 'retry', 'fail-1', 'flaky-1')).toEqual({
       code: 0,
       stdout: 'Retried 2 jobs.\n',
       stderr: '',
     })
-    expect(await run('jobs', 'cancel', 'dead-1', '--json')).toEqual({ code: 0, stdout: '{"count":1}\n', stderr: '' })
-    expect(await run('jobs', 'delete', 'dead-1', '--yes')).toEqual({ code: 0, stdout: 'Deleted 1 job.\n', stderr: '' })
+    expect(await run('jobs', 'cancel', 'fail-1', '--json')).toEqual({ code: 0, stdout: '{"count":1}\n', stderr: '' })
+    expect(await run('jobs', 'delete', 'fail-1', '--yes')).toEqual({ code: 0, stdout: 'Deleted 1 job.\n', stderr: '' })
     expect(await ids('--state', 'dead,cancelled')).toEqual([])
   })
 
   test('an id that cannot be moved fails, and takes no other with it', async () => {
-    const { code, stdout, stderr } = await run('jobs', 'retry', 'done-1', 'gone-1', 'dead-1')
+    const { code, stdout, stderr } = await run('jobs', 'retry', 'done-1', 'gone-1', 'fail-1')
     expect({ code, stdout }).toEqual({ code: 1, stdout: 'Retried 1 job.\n' })
     expect(stderr).toBe(
       'error: Job done-1 is completed, so it was not retried. Only these can be: dead, scheduled.\n' +
@@ -150,13 +154,13 @@ describe('jobs retry, cancel, delete', () => {
   })
 
   test('a retry whose unique key is taken names the holder', async () => {
-    await run('enqueue', 'fail', '--unique', 'k', '--id', 'dead-2')
+    await run('enqueue', 'fail', '--unique', 'k', '--id', 'fail-2')
     const worker = place.start(['work', fixture('worker.ts')], { env })
     await worker.until(/The job is dead/)
     worker.child.kill()
     await worker.end
     await run('enqueue', 'fail', '--unique', 'k', '--id', 'holder')
-    expectError(await run('jobs', 'retry', 'dead-2'), { code: 1, text: /job holder holds its unique key/ })
+    expectError(await run('jobs', 'retry', 'fail-2'), { code: 1, text: /job holder holds its unique key/ })
   })
 
   test('by filter, with --dry-run first', async () => {
@@ -183,7 +187,7 @@ describe('jobs retry, cancel, delete', () => {
       code: 0,
       stdout: 'Deleted 2 jobs.\n',
     })
-    expect(await ids()).toEqual(['delayed-1', 'later-1', 'retrying-1', 'dead-1'])
+    expect(await ids()).toEqual(['delayed-1', 'later-1', 'flaky-1', 'fail-1'])
     expect(await run('jobs', 'delete', '--queue', 'nothing', '--yes')).toMatchObject({
       code: 0,
       stdout: 'Deleted 0 jobs.\n',
@@ -227,5 +231,36 @@ describe('queues', () => {
       code: 2,
       text: /There is no queue "mial"\. There are: default, mail, slow/,
     })
+  })
+})
+
+describe.skipIf(!hasTerminals)('on a terminal', () => {
+  test('colours, and lines as long as it is wide', async () => {
+    await seed()
+    const { stdout } = await place.run(['jobs', 'list'], { env, terminal: true })
+    expect(stdout).toContain('\u001b[31mdead')
+    expect(stdout).toContain('…')
+    const widths = stripVTControlCharacters(stdout)
+      .split(/\r?\n/)
+      .map((line) => line.length)
+    expect(Math.max(...widths)).toBeLessThanOrEqual(80)
+    const plain = await place.run(['jobs', 'list'], { env: { ...env, NO_COLOR: '1' }, terminal: true })
+    expect(plain.stdout).not.toContain('\u001b[31m')
+  })
+
+  test('asks, and does nothing without a yes', async () => {
+    await seed()
+    for (const [answer, code, said] of [
+      ['n\r', 1, /error: Nothing was done\./],
+      ['\u0004', 1, /error: Nothing was done\./],
+      ['y\r', 0, /Cancelled 2 jobs\./],
+    ] as const) {
+      const asking = place.start(['jobs', 'cancel', '--task', 'greet'], { env, terminal: true })
+      await asking.until(/Cancel 2 jobs\? \[y\/N\] /)
+      asking.child.stdin!.write(answer)
+      const ended = await asking.end
+      expect(ended.stdout).toMatch(said)
+      expect(ended.code).toBe(code)
+    }
   })
 })

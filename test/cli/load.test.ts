@@ -166,12 +166,25 @@ describe('the file fails: exit code 1', () => {
     expect(existsSync(join(place.dir, 'jobs.db'))).toBe(false)
   })
 
-  test('an error nobody handles while it is loaded', async () => {
+  test('a function that awaits what never comes', async () => {
+    place.write(
+      'worker.ts',
+      `import { defineWorker } from 'millrace'\nexport default defineWorker(() => new Promise<never>(() => {}))`,
+    )
+    const { code, stderr } = await place.run(['enqueue', 'go', '--file', 'worker.ts', '--url', 'memory:'])
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/^error: Stuck: something is awaited/)
+  })
+
+  test.each([['work'], ['setup']])('%s: an error nobody handles while it is loaded', async (verb) => {
     place.write(
       'worker.ts',
       `void Promise.reject(new Error('dropped'))\nawait new Promise((done) => setTimeout(done, 10_000))`,
     )
-    expectError(await place.run(['work', 'worker.ts'], { env }), { code: 1, text: /dropped/ })
+    expectError(await place.run([verb, 'worker.ts'], { env }), {
+      code: 1,
+      text: /error: dropped \(worker\.ts:1:\d+\)$/m,
+    })
   })
 })
 

@@ -7,7 +7,7 @@ import { Failure, UsageError } from '../fail.js'
 import { duration, wholeNumber, type GlobalFlags } from '../flags.js'
 import { loadWorker, withPlan, type LoadedWorker } from '../load.js'
 import { print, printJson, remark } from '../print.js'
-import { withClient, type Client } from '../target.js'
+import { databaseOf, withClient, type Client } from '../target.js'
 
 interface Flags extends GlobalFlags {
   readonly delay?: number
@@ -51,9 +51,9 @@ async function enqueue(name: string, json: string | undefined, flags: Flags): Pr
   const input = parseInput(json === '-' ? await readAll(process.stdin) : json)
   const worker = flags.file === undefined ? undefined : await loadWorker(flags.file)
   const tasks = await import('../tasks.js')
-  await withClient(flags, { create: false }, async (client, database) => {
+  await withClient(flags, { create: false }, async (client) => {
     if (worker) return withTaskOf(worker, name, (task) => send(client, task, input, flags))
-    const { task, needsCode } = await tasks.taskFromStore(client, name, database)
+    const { task, needsCode } = await tasks.taskFromStore(client, name, databaseOf(flags))
     if (needsCode) remark(`note: task "${name}" makes unique keys or groups in code; --file worker.ts applies them.`)
     await send(client, task, input, flags)
   })

@@ -3,13 +3,13 @@ import type { Command } from 'commander'
 import type { GlobalFlags } from '../flags.js'
 import { loadWorker, withPlan } from '../load.js'
 import { count, print, printJson } from '../print.js'
-import { withClient } from '../target.js'
+import { databaseOf, withClient } from '../target.js'
 
 export function addSetup(program: Command): void {
   program
     .command('setup')
     .description('Create or migrate the schema, and declare the queues and tasks of the worker that FILE exports.')
-    .argument('<file>', 'TypeScript or JavaScript: export default defineWorker({ … })')
+    .argument('<file>', 'TypeScript or JavaScript, whose default export is a worker')
     .addHelpText(
       'after',
       `
@@ -27,13 +27,14 @@ async function setup(file: string, flags: GlobalFlags): Promise<void> {
     import('../../connect.js'),
     import('../../worker/catalogue.js'),
   ])
-  await withClient(flags, { create: true }, (client, database) =>
+  await withClient(flags, { create: true }, (client) =>
     withPlan(worker, async (plan) => {
       const { broker, state } = await partsOf(client).session.open()
       const queues = plan.queues.map(({ name }) => name)
       for (const name of queues) await broker.declare({ name })
       const tasks = [...plan.handlers.values()].map(({ task }) => task)
       await declareTasks(state, tasks)
+      const database = databaseOf(flags)
       const names = tasks.map(({ name }) => name)
       if (flags.json) return printJson({ database, queues, tasks: names })
       print(

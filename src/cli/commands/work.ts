@@ -2,11 +2,11 @@
 import type { Command } from 'commander'
 import type { Logger } from '../../observe/log.js'
 import type { Worker } from '../../worker/types.js'
-import { exitCodeOf, oneLine, report, textOf } from '../fail.js'
+import { leave, oneLine, onUncaught, textOf } from '../fail.js'
 import { duration, list, wholeNumber, type GlobalFlags } from '../flags.js'
 import { loadWorker, placeIn } from '../load.js'
 import { createCliLogger } from '../log.js'
-import { dial } from '../target.js'
+import { databaseOf, dial } from '../target.js'
 
 interface Flags extends GlobalFlags {
   readonly queues?: string[]
@@ -19,7 +19,7 @@ export function addWork(program: Command): void {
   program
     .command('work')
     .description('Run the worker that FILE exports as its default, until SIGTERM or SIGINT.')
-    .argument('<file>', 'TypeScript or JavaScript: export default defineWorker({ … })')
+    .argument('<file>', 'TypeScript or JavaScript, whose default export is a worker')
     .option('--queues <a,b>', 'only these of its queues', list('--queues'))
     .option('--concurrency <n>', 'jobs at once in this process', wholeNumber('--concurrency', 1, 10_000))
     .option('--grace <duration>', 'how long running jobs may go on after a signal (default: 25s)', duration('--grace'))
@@ -39,15 +39,12 @@ Examples:
 async function work(file: string, flags: Flags): Promise<void> {
   const level = flags.verbose ? 'debug' : flags.quiet ? 'warn' : 'info'
   const log = createCliLogger({ level, json: flags.json ?? false })
-  let worker: Worker | undefined
-  stopOnMistakes(log, flags, () => worker)
   const loaded = await loadWorker(file)
-  let database = ''
-  const connection = await dial(flags, { create: true, log: namingTheDatabase(log, () => database) })
-  database = connection.database
-  const { client } = connection
+  const client = await dial(flags, { create: true, log: namingTheDatabase(log, databaseOf(flags)) })
   try {
     const options = await loaded.open()
+    const toldToStop = listenForSignals(log)
+    let worker: Worker
     try {
       worker = await client.work(options, {
         signals: true,
@@ -59,6 +56,8 @@ async function work(file: string, flags: Flags): Promise<void> {
       await options?.onStop?.()
       throw error
     }
+    stopOnMistakes(log, worker)
+    if (toldToStop()) void worker.stop().catch(() => {}) // its failure reaches whoever waits for `done`
     await worker.done
   } finally {
     await client.close()
@@ -66,26 +65,35 @@ async function work(file: string, flags: Flags): Promise<void> {
 }
 
 /** The line that tells of the start says where the jobs are, too. */
-function namingTheDatabase(log: Logger, database: () => string): Logger {
+function namingTheDatabase(log: Logger, database: string): Logger {
   return {
     ...log,
-    info: (o, m) => log.info(m === 'Worker started.' ? { ...(o as object), database: database() } : o, m),
+    info: (o, m) => log.info(m === 'Worker started.' ? { ...(o as object), database } : o, m),
   }
 }
 
-/** An error that no handler caught leaves the process in an unknown state: stop in order, and fail. */
-function stopOnMistakes(log: Logger, flags: Flags, running: () => Worker | undefined): void {
-  const onMistake = (error: unknown) => {
-    process.exitCode = 1
-    const worker = running()
-    if (!worker) {
-      report(error, flags.verbose ?? false)
-      process.exit(exitCodeOf(error) || 1)
-    }
-    const text = oneLine(textOf(error))
-    log.error(`Outside of any job, the worker's code threw ${text}${placeIn(error)}. The worker stops.`)
-    void worker.stop().catch(() => {}) // its failure reaches whoever waits for `done`
+/**
+ * The worker hears signals only once it has started, and not any more when it has stopped: until then, and from then on,
+ * they must not end the process half-way. A third one does: an `onStop` may hang.
+ */
+function listenForSignals(log: Logger): () => boolean {
+  let seen = 0
+  const onSignal = (signal: NodeJS.Signals) => {
+    seen += 1
+    if (seen < 3) return
+    log.error({ signal }, 'Leaving at once. The jobs in hand go to other workers when the lease is over.')
+    leave(1)
   }
-  process.on('uncaughtException', onMistake)
-  process.on('unhandledRejection', onMistake)
+  process.on('SIGTERM', onSignal).on('SIGINT', onSignal)
+  return () => seen > 0
+}
+
+/** An error that nothing caught leaves the process in an unknown state: stop in order, and fail. */
+function stopOnMistakes(log: Logger, worker: Worker): void {
+  onUncaught((thrown) => {
+    process.exitCode = 1
+    const text = oneLine(textOf(thrown)) + placeIn(thrown)
+    log.error(`Outside of any job, the worker's code threw ${text}. The worker stops.`)
+    void worker.stop().catch(() => {}) // its failure reaches whoever waits for `done`
+  })
 }
