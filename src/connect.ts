@@ -78,7 +78,7 @@ export async function connect<Tx>(target?: string | Target<Tx>, o?: ClientOption
 const PARTS = new WeakMap<object, ClientParts<never>>()
 
 /** The parts behind a client, for the tools that come with it. */
-export function partsOf(client: Client<any>): ClientParts<never> {
+export function partsOf(client: Client<never>): ClientParts<never> {
   return PARTS.get(client)!
 }
 

@@ -27,6 +27,11 @@ const NO_HANDLER_LIMIT = 86_400_000
 const NO_HANDLER_MIN_DELAY = 1_000
 const NO_HANDLER_MAX_DELAY = 60_000
 
+/** The job is settled, but its handler goes on. */
+interface Overtaken {
+  readonly slotFree: Promise<void>
+}
+
 interface Running {
   readonly live: LiveContext
   readonly attempt: Attempt
@@ -36,10 +41,10 @@ interface Running {
 
 export interface Executor<Tx> {
   /**
-   * Do what is to do with a delivery; never rejects. `detached` is called when the job is settled although its handler
-   * goes on. Resolves when its slot is free.
+   * Do what is to do with a delivery; never rejects. Resolves when it is settled, or lost. `freed` is called once, when its
+   * slot is free: usually before, as soon as the handler has ended; but after, when the handler outlives its timeout.
    */
-  execute(delivery: Delivery<Tx>, detached: () => void): Promise<void>
+  execute(delivery: Delivery<Tx>, freed: () => void): Promise<void>
   readonly running: number
   /** Handlers that went on after their timeout and grace. */
   readonly abandoned: number
@@ -60,34 +65,40 @@ export function createExecutor<Tx>(o: {
   const { log } = session
   const running = new Set<Running>()
   let abandoned = 0
+  /** When the log last said that a task has no handler here: once a minute is enough. */
+  const toldNoHandler = new Map<string, number>()
 
-  async function run(delivery: Delivery<Tx>, detached: () => void): Promise<void> {
+  async function run(delivery: Delivery<Tx>, free: () => void): Promise<Overtaken | undefined> {
     const { envelope } = delivery
     let gone: LostReason | undefined
     delivery.onLost((why) => (gone = why))
-    if (gone === 'cancelled') return void (await untilDone(delivery, () => delivery.release()))
-    if (gone !== undefined) return
+    if (gone !== undefined) {
+      if (gone === 'cancelled') await untilDone(delivery, () => delivery.release())
+      return undefined
+    }
     const bound = o.plan.handlers.get(envelope.name)
-    if (!bound) return noHandler(delivery)
-    if (envelope.expiresAt !== undefined && envelope.expiresAt <= Date.now())
-      return die(
+    if (!bound) await noHandler(delivery)
+    else if (envelope.expiresAt !== undefined && envelope.expiresAt <= Date.now())
+      await die(
         delivery,
         bound,
         'expired',
         new Error(`The job expired at ${new Date(envelope.expiresAt).toISOString()}.`),
       )
-    if (delivery.suspect && !(await untilDone(delivery, () => delivery.start()))) return
-    const input = await inputOf(bound, delivery)
-    if ('error' in input) return die(delivery, bound, 'invalid-input', input.error)
-    await attempt(delivery, bound, input.value, detached)
+    else if (!delivery.suspect || (await untilDone(delivery, () => delivery.start()))) {
+      const input = await inputOf(bound, delivery)
+      if ('error' in input) await die(delivery, bound, 'invalid-input', input.error)
+      else return attempt(delivery, bound, input.value, free)
+    }
+    return undefined
   }
 
   async function attempt(
     delivery: Delivery<Tx>,
     bound: BoundHandler,
     input: unknown,
-    detached: () => void,
-  ): Promise<void> {
+    free: () => void,
+  ): Promise<Overtaken | undefined> {
     const { id } = delivery.envelope
     const spec = specOf(bound.task)
     const deadline = spec.timeout === false ? undefined : Date.now() + spec.timeout
@@ -110,8 +121,7 @@ export function createExecutor<Tx>(o: {
       started.giveBack()
     })
     const outcome = await started.outcome
-    const handlerEnded = outcome.kind === 'returned' || outcome.kind === 'threw'
-    if (!handlerEnded) detached()
+    if (outcome.kind === 'returned') free() // its ack may wait for the disk; the slot need not
     try {
       if (one.lost)
         log.warn(
@@ -120,9 +130,10 @@ export function createExecutor<Tx>(o: {
         )
       else await settle(delivery, bound, outcome, one)
     } finally {
-      if (!handlerEnded) await endOrAbandon(started, one.stopped)
       running.delete(one)
     }
+    if (outcome.kind === 'returned' || outcome.kind === 'threw') return undefined
+    return { slotFree: endOrAbandon(started, one.stopped) }
   }
 
   async function settle(delivery: Delivery<Tx>, bound: BoundHandler, outcome: Outcome, one: Running): Promise<void> {
@@ -202,7 +213,10 @@ export function createExecutor<Tx>(o: {
       return
     }
     const delay = Math.min(NO_HANDLER_MAX_DELAY, Math.max(NO_HANDLER_MIN_DELAY, waited))
-    log.warn({ job: id, queue }, `No handler for task "${name}" in this worker; given back.`)
+    if (Date.now() - (toldNoHandler.get(name) ?? 0) > NO_HANDLER_MAX_DELAY) {
+      log.warn({ job: id, queue }, `No handler for task "${name}" in this worker; its jobs are given back.`)
+      toldNoHandler.set(name, Date.now())
+    }
     await untilDone(delivery, () => delivery.release({ delay, why: 'no-handler' }))
   }
 
@@ -242,6 +256,19 @@ export function createExecutor<Tx>(o: {
     void started.ended.then(() => (abandoned -= 1))
   }
 
+  /** What nobody foresaw: the job is given back, rather than held until this worker stops. */
+  async function unsettled(delivery: Delivery<Tx>, error: unknown): Promise<void> {
+    const { id, name } = delivery.envelope
+    if (hasCode(error, 'ERR_LEASE_LOST')) return log.warn({ job: id, task: name }, messageOf(error))
+    log.error({ job: id, task: name, error: messageOf(error) }, 'The job could not be settled; giving it back.')
+    await delivery.release({ delay: NO_HANDLER_MIN_DELAY, why: 'later' }).catch((failure: unknown) => {
+      log.error(
+        { job: id, error: messageOf(failure) },
+        'It could not be given back either; it returns when this worker stops.',
+      )
+    })
+  }
+
   return {
     get running() {
       return running.size
@@ -249,20 +276,20 @@ export function createExecutor<Tx>(o: {
     get abandoned() {
       return abandoned
     },
-    async execute(delivery, detached) {
-      try {
-        await run(delivery, detached)
-      } catch (error) {
-        const { id, name } = delivery.envelope
-        if (hasCode(error, 'ERR_LEASE_LOST')) return log.warn({ job: id, task: name }, messageOf(error))
-        log.error({ job: id, task: name, error: messageOf(error) }, 'The job could not be settled; giving it back.')
-        await delivery.release({ delay: NO_HANDLER_MIN_DELAY, why: 'later' }).catch((failure: unknown) => {
-          log.error(
-            { job: id, error: messageOf(failure) },
-            'It could not be given back either; it returns when this worker stops.',
-          )
-        })
+    async execute(delivery, freed) {
+      let isFree = false
+      const free = () => {
+        if (!isFree) freed()
+        isFree = true
       }
+      let overtaken: Overtaken | undefined
+      try {
+        overtaken = await run(delivery, free)
+      } catch (error) {
+        await unsettled(delivery, error)
+      }
+      if (overtaken) void overtaken.slotFree.then(free)
+      else free()
     },
     abortAll(reason) {
       for (const one of running) {

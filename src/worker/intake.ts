@@ -6,6 +6,7 @@ import { messageOf } from '../core/errors.js'
 import type { Logger } from '../observe/log.js'
 import type { WorkerPlan } from './define.js'
 import type { Executor } from './executor.js'
+import { createLookAhead } from './look-ahead.js'
 
 export interface Intake {
   /** Queues to take nothing from, by what the store says now. */
@@ -24,6 +25,8 @@ export interface Intake {
 interface Lane {
   readonly name: string
   readonly limit: number
+  /** Nothing is taken ahead: by its own limit or a handler's it could not be started, or there are other queues. */
+  readonly limited: boolean
   readonly weight: number
   consumer: Consumer | undefined
   /** Deliveries that wait for a slot. */
@@ -35,6 +38,8 @@ interface Lane {
   credit: number
   /** The credit was given just now, and counts as slots that are taken. */
   fresh: boolean
+  /** Jobs of it were given back for want of a slot: take nothing more until one is free. */
+  held: boolean
   told: number
   turn: number
 }
@@ -42,6 +47,8 @@ interface Lane {
 /** How long a queue may leave fresh credit unused before another queue gets a chance. */
 const PATIENCE = 5
 const LIMIT_DELAY = 500
+/** How long a job may wait in our hands for a slot. */
+const STALE = 100
 
 export async function startIntake<Tx>(o: {
   readonly broker: Broker<Tx>
@@ -55,18 +62,25 @@ export async function startIntake<Tx>(o: {
   let paused = new Set(o.paused)
   let stopping = false
   let taken = 0
+  let unsettled = 0
+  const ahead = createLookAhead(plan.concurrency)
   let again: NodeJS.Timeout | undefined
   let waitingForIdle: (() => void)[] = []
   let breakWith!: (error: Error) => void
   const broken = new Promise<Error>((resolve) => (breakWith = resolve))
   const perTask = new Map<string, number>()
   /** In order of arrival; the shares of the lanes were decided when they got their credit. */
-  const buffer: { readonly lane: Lane; readonly delivery: Delivery<Tx> }[] = []
+  const buffer: { readonly lane: Lane; readonly delivery: Delivery<Tx>; readonly since: number }[] = []
+  let stale: NodeJS.Timeout | undefined
   const lanes = plan.queues.map(({ name, concurrency, weight }): Lane => {
-    const limit = Math.min(concurrency, handlerRoom(plan, name))
+    const own = handlerRoom(plan, name)
+    const limit = Math.min(concurrency, own.total)
+    // With several queues their shares would be decided when jobs are taken, long before they start.
+    const limited = plan.queues.length > 1 || limit < plan.concurrency || own.limited
     return {
       name,
       limit,
+      limited,
       weight,
       consumer: undefined,
       buffered: 0,
@@ -74,21 +88,24 @@ export async function startIntake<Tx>(o: {
       unsettled: 0,
       credit: 0,
       fresh: false,
+      held: false,
       told: 0,
       turn: 0,
     }
   })
 
   const open = (lane: Lane) => !stopping && executor.abandoned < plan.concurrency && !paused.has(lane.name)
-  const room = (lane: Lane) => lane.limit - lane.running - lane.buffered
+  const room = (lane: Lane) => lane.limit + (lane.limited ? 0 : ahead.jobs) - lane.running - lane.buffered
 
   function allot(): void {
-    const free = plan.concurrency - taken - buffer.length
+    // A job whose handler has ended needs no slot, but it is still in our hands until it is settled.
+    const most = plan.concurrency + (lanes.some((lane) => !lane.limited) ? ahead.jobs : 0)
+    const free = most - Math.max(unsettled, taken + buffer.length)
     let budget = free
     for (const lane of lanes) {
       lane.credit = Math.min(lane.credit, open(lane) ? Math.max(0, room(lane)) : 0)
       if (lane.fresh) budget -= lane.credit
-      else lane.credit = Math.min(lane.credit, Math.max(1, free))
+      else lane.credit = Math.min(lane.credit, Math.max(lane.held ? 0 : 1, free))
     }
     for (; budget > 0; budget--) {
       const lane = nextByWeight(
@@ -98,8 +115,24 @@ export async function startIntake<Tx>(o: {
       lane.credit += 1
       lane.fresh = true
     }
+    if (buffer.length > 0) stale ??= setTimeout(giveBackStale, STALE).unref()
     if (lanes.some((lane) => lane.fresh)) again ??= setTimeout(lose, PATIENCE)
     for (const lane of lanes) tell(lane)
+  }
+
+  /** What waited too long for a slot goes back, for an idle worker to take: the handlers here turned out to be slow. */
+  function giveBackStale(): void {
+    stale = undefined
+    const now = performance.now()
+    for (const one of [...buffer]) {
+      if (now - one.since < STALE) continue
+      buffer.splice(buffer.indexOf(one), 1)
+      one.lane.buffered -= 1
+      one.lane.held = true
+      ahead.stalled()
+      giveBack(one.lane, one.delivery, 0)
+    }
+    allot()
   }
 
   /** Patience is over: credit that nobody used no longer keeps slots from the other queues. */
@@ -118,6 +151,7 @@ export async function startIntake<Tx>(o: {
 
   function arrived(lane: Lane, delivery: Delivery<Tx>): void {
     lane.unsettled += 1
+    unsettled += 1
     lane.credit = Math.max(0, lane.credit - 1)
     lane.fresh &&= lane.credit > 0
     if (stopping) return giveBack(lane, delivery, 0)
@@ -127,7 +161,7 @@ export async function startIntake<Tx>(o: {
     if (limit !== undefined && atLimit(delivery) && waiting >= limit) giveBack(lane, delivery, LIMIT_DELAY)
     else {
       lane.buffered += 1
-      buffer.push({ lane, delivery })
+      buffer.push({ lane, delivery, since: performance.now() })
     }
     pump()
   }
@@ -141,6 +175,7 @@ export async function startIntake<Tx>(o: {
       )
       .finally(() => {
         lane.unsettled -= 1
+        unsettled -= 1
         changed()
       })
   }
@@ -163,25 +198,25 @@ export async function startIntake<Tx>(o: {
 
   async function start(lane: Lane, delivery: Delivery<Tx>): Promise<void> {
     const { name } = delivery.envelope
-    let settled = false
-    const detached = () => {
-      settled = true
-      lane.unsettled -= 1
-      tell(lane)
-    }
+    const since = performance.now()
     taken += 1
     lane.running += 1
     perTask.set(name, (perTask.get(name) ?? 0) + 1)
-    await executor.execute(delivery, detached)
-    taken -= 1
-    lane.running -= 1
-    if (!settled) lane.unsettled -= 1
-    perTask.set(name, perTask.get(name)! - 1)
+    await executor.execute(delivery, () => {
+      taken -= 1
+      lane.running -= 1
+      for (const one of lanes) one.held = false
+      perTask.set(name, perTask.get(name)! - 1)
+      ahead.took(performance.now() - since)
+      changed()
+    })
+    lane.unsettled -= 1
+    unsettled -= 1
     changed()
   }
 
   function changed(): void {
-    if (taken === 0 && lanes.every((lane) => lane.unsettled === 0)) for (const done of waitingForIdle.splice(0)) done()
+    if (taken === 0 && unsettled === 0) for (const done of waitingForIdle.splice(0)) done()
     pump()
   }
 
@@ -208,6 +243,7 @@ export async function startIntake<Tx>(o: {
     async stop() {
       stopping = true
       clearTimeout(again)
+      clearTimeout(stale)
       for (const lane of lanes) {
         lane.credit = 0
         lane.buffered = 0
@@ -227,11 +263,15 @@ export async function startIntake<Tx>(o: {
 }
 
 /** A queue whose every handler is limited can use no more slots than they can together. */
-function handlerRoom(plan: WorkerPlan, queue: string): number {
-  let sum = 0
-  for (const { task, options } of plan.handlers.values())
-    if ((task['~spec']?.queue ?? 'default') === queue) sum += options.concurrency ?? Infinity
-  return sum
+function handlerRoom(plan: WorkerPlan, queue: string): { total: number; limited: boolean } {
+  let total = 0
+  let limited = false
+  for (const { task, options } of plan.handlers.values()) {
+    if ((task['~spec']?.queue ?? 'default') !== queue) continue
+    total += options.concurrency ?? Infinity
+    limited ||= options.concurrency !== undefined
+  }
+  return { total, limited }
 }
 
 /** Smooth weighted round-robin: shares follow the weights, and turns are spread rather than bunched. */

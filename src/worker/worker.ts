@@ -59,7 +59,6 @@ export async function startWorker<Tx>(parts: ClientParts<Tx>, plan: WorkerPlan, 
   const intake = await startIntake({ broker: driver.broker, worker: id, plan, executor, paused, log })
   onPaused = intake.setPaused
   const janitor = startJanitor({ jobs: driver.jobs, log })
-  log.info({ worker: id, queues: info().queues.join(','), concurrency: plan.concurrency }, 'Worker started.')
 
   let hurry!: () => void
   const hurried = new Promise<void>((resolve) => (hurry = resolve))
@@ -85,7 +84,8 @@ export async function startWorker<Tx>(parts: ClientParts<Tx>, plan: WorkerPlan, 
     await presence
       .leave()
       .catch((error: unknown) => log.warn({ worker: id, error: messageOf(error) }, 'Could not sign off.'))
-    await plan.onStop?.()
+    // Who hurries does not wait for it: what it would close ends with the process.
+    await Promise.race([plan.onStop?.(), hurried])
     log.info({ worker: id }, 'Worker stopped.')
   }
 
@@ -105,6 +105,7 @@ export async function startWorker<Tx>(parts: ClientParts<Tx>, plan: WorkerPlan, 
   }
 
   const releaseSignals = options.signals ? onStopSignals(stop, log) : () => {}
+  log.info({ worker: id, queues: info().queues.join(','), concurrency: plan.concurrency }, 'Worker started.')
   void intake.broken.then((error) => {
     log.error({ worker: id, error: messageOf(error) }, 'The link to the broker is gone for good; the worker stops.')
     tellDone(

@@ -108,9 +108,9 @@ export function createBroker(store: Store): Broker<SqliteHandle> {
         const found = store.read((db) => db.get(sql().claimable, o.queue)!)
         const due = found['due'] === null ? Infinity : Number(found['due']) - Date.now()
         const nextDueIn = due === Infinity ? {} : { nextDueIn: Math.max(0, due) }
-        if (found['ready'] !== 1 && due > 0 && !(suspects && found['suspect'] === 1))
-          return { deliveries: [], more: false, ...nextDueIn }
-        const rows = await claim(o.worker, o.queue, credit, suspects)
+        const takeSuspect = suspects && found['suspect'] === 1
+        if (found['ready'] !== 1 && due > 0 && !takeSuspect) return { deliveries: [], more: false, ...nextDueIn }
+        const rows = await claim(o.worker, o.queue, credit, takeSuspect)
         const deliveries = rows.map((row) => deliveryOf(row, settled))
         for (const delivery of deliveries) store.hands.add(o.worker, delivery)
         return { deliveries, more: deliveries.length > 0, ...nextDueIn }

@@ -3,13 +3,14 @@ import { existsSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { ConfigurationError } from '../../core/errors.js'
 import { isBusy, translate } from './commits.js'
-import { claimFile, dbOf, isSameFile, type Db, type SqliteConstructor, type SqliteHandle } from './engine.js'
+import { claimFile, dbOf, isSameFile, type Db, type Row, type SqliteConstructor, type SqliteHandle } from './engine.js'
 import type { SqliteSettings } from './options.js'
 
 /**
+ * @param write make sure that the file can be written; without it, an open file needs no lock and so never waits for one
  * @throws ConfigurationError when the file cannot be a database; SQLite's own error when it is locked, to try again.
  */
-export function openFile(settings: SqliteSettings, path: string, Engine: SqliteConstructor): Db {
+export function openFile(settings: SqliteSettings, path: string, Engine: SqliteConstructor, write: boolean): Db {
   checkPath(settings, path)
   claimFile(path, Engine)
   let db: Db | undefined
@@ -18,7 +19,9 @@ export function openFile(settings: SqliteSettings, path: string, Engine: SqliteC
     // We wait for locks ourselves, without blocking the event loop.
     db.exec('PRAGMA busy_timeout = 0')
     db.get('SELECT count(*) AS n FROM sqlite_schema')
-    const mode = db.get('PRAGMA journal_mode = WAL')?.['journal_mode']
+    const modeOf = (row: Row | undefined) => row?.['journal_mode']
+    const now = modeOf(db.get('PRAGMA journal_mode'))
+    const mode = now === 'wal' ? now : modeOf(db.get('PRAGMA journal_mode = WAL'))
     if (mode !== 'wal')
       throw new ConfigurationError(
         `${settings.file} cannot use write-ahead logging (journal mode "${mode}"). Put it on a local disk: network file systems do not support it.`,
@@ -26,7 +29,7 @@ export function openFile(settings: SqliteSettings, path: string, Engine: SqliteC
     // FULL: a commit is on the disk when it returns, so that a resolved enqueue survives a power cut.
     db.exec('PRAGMA synchronous = FULL')
     db.exec('PRAGMA foreign_keys = ON')
-    db.exec('BEGIN IMMEDIATE; ROLLBACK') // a read-only file says so now, and not at the first job
+    if (write) db.exec('BEGIN IMMEDIATE; ROLLBACK') // a read-only file says so now, and not at the first job
     return db
   } catch (error) {
     db?.close()

@@ -105,7 +105,7 @@ export function createStore(settings: SqliteSettings): Store {
       publish = createPublish(tables)
       settle = createSettle(tables, settings.maxCrashes)
       path = canonicalPath(settings.file)
-      const opened = await untilUnlocked(() => openFile(settings, path, engine()))
+      const opened = await untilUnlocked(() => openFile(settings, path, engine(), o.migrate))
       try {
         if (o.migrate) await setupOn(opened)
         else checkVersion(schemaVersion(opened, tables), settings.file)

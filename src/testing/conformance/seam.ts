@@ -1,8 +1,8 @@
 // What the runtime builds on: state under compare-and-set, signals, queues, set-up and close.
 import { handle } from '../../worker/define.js'
 import type { ConformanceCase } from './case.js'
-import { assert, codeOf, envelope, QUEUE, until } from './stage.js'
-import { other } from './tasks.js'
+import { assert, codeOf, deferred, envelope, QUEUE, until } from './stage.js'
+import { other, z } from './tasks.js'
 
 export const seamCases: readonly ConformanceCase[] = [
   {
@@ -163,6 +163,38 @@ export const seamCases: readonly ConformanceCase[] = [
       const count = (name: string) => early.filter((one) => one === name).length
       assert.ok(count('heavy') > count('light'), `heavy ${count('heavy')}, light ${count('light')}`)
       assert.ok(count('light') > 0)
+    },
+  },
+  {
+    promise: 'seam',
+    level: 'runtime',
+    name: 'a worker whose quick handlers turn slow gives what it took ahead to an idle one',
+    async run(stage) {
+      const [busy, idle] = [stage.client(), stage.client()]
+      const [blocked, finish] = [deferred(), deferred()]
+      const jobs = await busy.enqueueMany(
+        z,
+        Array.from({ length: 400 }, (_, n) => ({ n })),
+      )
+      await busy.work({
+        concurrency: 1,
+        handlers: [
+          handle(z, async ({ n }) => {
+            if (n === 100) {
+              blocked.resolve()
+              await finish.promise
+            }
+            return { n }
+          }),
+        ],
+      })
+      await blocked.promise
+      await idle.work({ handlers: [handle(z, (input) => input)] })
+      // All but the one that blocks, which is still running meanwhile.
+      await Promise.all(jobs.filter((_, n) => n !== 100).map((job) => job.result()))
+      assert.equal((await jobs[100]!.info()).state, 'active')
+      finish.resolve()
+      await jobs[100]!.result()
     },
   },
   {
