@@ -32,11 +32,11 @@ const DEFAULTS: TaskSpec = {
 }
 
 /** The message with which an option that is wrong in JavaScript is refused. */
-function refused(options: object, type: new (...args: never[]) => Error = ConfigurationError): string {
+function refused(options: object, kind: new (...args: never[]) => Error = ConfigurationError): string {
   try {
     defineTask('mail.send', options)
   } catch (error) {
-    expect(error).toBeInstanceOf(type)
+    expect(error).toBeInstanceOf(kind)
     return (error as Error).message
   }
   throw new Error('it was taken')

@@ -25,7 +25,7 @@ export function createBatcher<In, Out>(o: {
   readonly maxBatch: number
   flush(inputs: readonly In[]): Promise<readonly Outcome<Out>[]>
 }): Batcher<In, Out> {
-  let waiting: Item<In, Out>[] = []
+  const waiting: Item<In, Out>[] = []
   let running: Promise<void> | undefined
 
   async function run(): Promise<void> {

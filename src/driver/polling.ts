@@ -46,7 +46,7 @@ export function createPollingConsumer<Tx>(o: PollingOptions<Tx>): PollingConsume
   let failures = 0
   let timer: NodeJS.Timeout | undefined
   let suspect: PolledDelivery<Tx> | undefined
-  let idle: (() => void)[] = []
+  const idle: (() => void)[] = []
   let tellClosed!: (error: Error | undefined) => void
   const closed = new Promise<Error | undefined>((resolve) => (tellClosed = resolve))
 

@@ -19,7 +19,7 @@ export interface TaskInfo {
   readonly needsCode: boolean
 }
 
-export function taskInfo(task: Task): TaskInfo {
+function taskInfo(task: Task): TaskInfo {
   const spec = specOf(task)
   const inputSchema = jsonSchemaOf(spec.input)
   return {

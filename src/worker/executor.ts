@@ -88,12 +88,12 @@ export function createExecutor<Tx>(o: {
     else if (!delivery.suspect || (await untilDone(delivery, () => delivery.start()))) {
       const input = await inputOf(bound, delivery)
       if ('error' in input) await die(delivery, bound, 'invalid-input', input.error)
-      else return attempt(delivery, bound, input.value, free)
+      else return handleOnce(delivery, bound, input.value, free)
     }
     return undefined
   }
 
-  async function attempt(
+  async function handleOnce(
     delivery: Delivery<Tx>,
     bound: BoundHandler,
     input: unknown,

@@ -65,7 +65,7 @@ export async function startIntake<Tx>(o: {
   let unsettled = 0
   const ahead = createLookAhead(plan.concurrency)
   let again: NodeJS.Timeout | undefined
-  let waitingForIdle: (() => void)[] = []
+  const waitingForIdle: (() => void)[] = []
   let breakWith!: (error: Error) => void
   const broken = new Promise<Error>((resolve) => (breakWith = resolve))
   const perTask = new Map<string, number>()
@@ -124,9 +124,8 @@ export async function startIntake<Tx>(o: {
   function giveBackStale(): void {
     stale = undefined
     const now = performance.now()
-    for (const one of [...buffer]) {
-      if (now - one.since < STALE) continue
-      buffer.splice(buffer.indexOf(one), 1)
+    while (buffer[0] && now - buffer[0].since >= STALE) {
+      const one = buffer.shift()!
       one.lane.buffered -= 1
       one.lane.held = true
       ahead.stalled()
@@ -252,7 +251,7 @@ export async function startIntake<Tx>(o: {
       for (const { lane, delivery } of buffer.splice(0)) giveBack(lane, delivery, 0)
     },
     async close() {
-      await Promise.all(lanes.map((lane) => lane.consumer?.stop()))
+      await Promise.all(lanes.map(async (lane) => lane.consumer?.stop()))
     },
     idle: () =>
       new Promise((resolve) => {

@@ -1,5 +1,6 @@
 // A conformance case is data: a name, the promise it owns, what it needs, and a function that throws when it does not hold.
-import type { StatefulDriver, Traits } from '../../driver/driver.js'
+import type { Traits } from '../../driver/driver.js'
+import type { Place } from './place.js'
 import type { Stage } from './stage.js'
 
 export type PromiseId = `P${number}` | 'seam'
@@ -13,23 +14,6 @@ export interface ConformanceCase {
   /** Why the case does not apply here; `undefined` when it does. */
   readonly needs?: (traits: Traits, place: Place) => string | undefined
   readonly run: (stage: Stage) => Promise<void>
-}
-
-/** Settings of one driver that a case asks for; milliseconds. */
-export interface OpenOptions {
-  readonly lease?: number
-  readonly maxCrashes?: number
-}
-
-/** A fresh and empty place for jobs, made for one case and destroyed after it. */
-export interface Place {
-  /** A driver on this place, not connected. Each is another process, as far as the product can tell. */
-  open(o: OpenOptions): StatefulDriver<any>
-  destroy(): Promise<void>
-  /** Make the product answer nobody until `end()`. */
-  outage?(): Promise<{ end(): Promise<void> }>
-  /** A transaction of the user's own, where the driver joins one. */
-  transaction?(): { readonly tx: unknown; commit(): void | Promise<void>; rollback(): void | Promise<void> }
 }
 
 /** What the suite needs to prove a driver. */

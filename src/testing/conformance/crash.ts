@@ -31,9 +31,9 @@ export const crashCases: readonly ConformanceCase[] = [
       await driver.broker.publish({ envelopes })
       await until(() => hand.deliveries.length === 3, 'three deliveries')
       const watcher = await stage.driver({ lease })
-      const other = await stage.hand(watcher, { prefetch: 0 })
+      const watching = await stage.hand(watcher, { prefetch: 0 })
       await beatUntil(
-        other,
+        watching,
         async () => (await watcher.jobs.count({ states: ['ready'] })) === 3,
         'the jobs to come back',
       )

@@ -1,5 +1,6 @@
 // One suite proves every driver. Cases are driven by ports and traits, so a driver of your own gets the same exam.
-import type { CaseResult, ConformanceCase, Harness, Place, PromiseId } from './case.js'
+import type { CaseResult, ConformanceCase, Harness, PromiseId } from './case.js'
+import type { Place } from './place.js'
 import { crashCases } from './crash.js'
 import { durableCases } from './durable.js'
 import { limitCases } from './limits.js'
@@ -14,7 +15,8 @@ import { createStage } from './stage.js'
 import { stopCases } from './stop.js'
 import { uniqueCases } from './unique.js'
 
-export type { CaseResult, ConformanceCase, Harness, OpenOptions, Place, PromiseId } from './case.js'
+export type { CaseResult, ConformanceCase, Harness, PromiseId } from './case.js'
+export type { OpenOptions, Place } from './place.js'
 export type { Hand, Stage } from './stage.js'
 export { conformanceTable } from './table.js'
 

@@ -6,7 +6,7 @@ import type { Envelope } from '../../core/envelope.js'
 import { newId } from '../../core/id.js'
 import type { ConnectOptions, Consumer, Delivery, JobRecord, StatefulDriver, WorkerInfo } from '../../driver/driver.js'
 import { guard } from '../../driver/guard.js'
-import type { OpenOptions, Place } from './case.js'
+import type { OpenOptions, Place } from './place.js'
 
 export { assert }
 export const QUEUE = 'q'
@@ -40,7 +40,7 @@ export function createStage(place: Place): { readonly stage: Stage; end(): Promi
     place,
     after: (end) => void ends.push(end),
     async driver(o = {}) {
-      const driver = guard(place.open(o))
+      const driver = guard<any>(place.open(o) as StatefulDriver<any>)
       await driver.connect(CONNECT)
       ends.push(() => driver.close())
       return driver
@@ -50,7 +50,10 @@ export function createStage(place: Place): { readonly stage: Stage; end(): Promi
         ...(lease !== undefined && { lease }),
         ...(maxCrashes !== undefined && { maxCrashes }),
       })
-      const client = createClient<any>(wrap ? wrap(opened) : opened, { log: SILENT, ...options })
+      const client = createClient<any>((wrap ? wrap(opened) : opened) as StatefulDriver<any>, {
+        log: SILENT,
+        ...options,
+      })
       ends.push(() => client.close({ grace: 0 }))
       return client
     },

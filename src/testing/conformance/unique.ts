@@ -7,8 +7,8 @@ import { assert, codeOf, deferred, envelope, ERROR, QUEUE, recordOf, until } fro
 import { withNumber } from './tasks.js'
 
 const needs: ConformanceCase['needs'] = (traits) => (traits.unique ? undefined : 'keeps no unique keys')
-const keyed = (until: UniqueClaim['until'] = 'finished', name = 'task') =>
-  envelope({ name, unique: { key: 'k', until } })
+const keyed = (held: UniqueClaim['until'] = 'finished', name = 'task') =>
+  envelope({ name, unique: { key: 'k', until: held } })
 
 export const uniqueCases: readonly ConformanceCase[] = [
   {
