@@ -1,4 +1,5 @@
 // Where log lines go: any logger of pino's shape, or lines on standard error.
+import { shown } from '../core/errors.js'
 
 /** A logger; pino's fits. Payloads are never logged. */
 export interface Logger {
@@ -41,6 +42,6 @@ function toStderr(line: string): void {
 
 function show(value: unknown): string {
   if (value instanceof Error) return JSON.stringify(value.message)
-  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value))
+  const text = typeof value === 'string' ? value : shown(value)
   return /^[^\s"=]+$/.test(text) ? text : JSON.stringify(text)
 }

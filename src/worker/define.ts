@@ -1,5 +1,5 @@
 // `handle` and `defineWorker`: binding functions to tasks, and bundling handlers into a worker.
-import { ConfigurationError } from '../core/errors.js'
+import { ConfigurationError, shown } from '../core/errors.js'
 import { queueName, refuseUnknown, specOf, type Task } from '../core/task.js'
 import type {
   Awaitable,
@@ -80,9 +80,7 @@ function handlersOf(options: WorkerOptions): ReadonlyMap<string, BoundHandler> {
   for (const handler of flatten(options.handlers)) {
     const bound = handler?.kind === 'handler' ? handler['~bound'] : undefined
     if (bound === undefined)
-      throw new ConfigurationError(
-        `handlers: ${JSON.stringify(handler) ?? String(handler)} is no handler. Make it with handle(task, fn).`,
-      )
+      throw new ConfigurationError(`handlers: ${shown(handler)} is no handler. Make it with handle(task, fn).`)
     if (byTask.has(bound.task.name))
       throw new ConfigurationError(
         `handlers: task "${bound.task.name}" has two handlers. A task is handled by one function.`,

@@ -1,5 +1,5 @@
 // Opening the file, with an error for each thing that can be wrong, and checking a caller's own handle.
-import { existsSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { ConfigurationError } from '../../core/errors.js'
 import { isBusy, translate } from './commits.js'
@@ -41,18 +41,28 @@ export function openFile(settings: SqliteSettings, path: string, Engine: SqliteC
 
 function checkPath({ file, create }: SqliteSettings, path: string): void {
   const folder = dirname(path)
-  if (!existsSync(folder))
+  if (!isThere(folder))
     throw new ConfigurationError(`${file}: the folder ${folder} does not exist. Create it: mkdir -p ${folder}`)
-  if (!existsSync(path)) {
+  if (!isThere(path)) {
     if (create) return
     throw new ConfigurationError(
       `${file}: there is no such file. Check the path; a worker or \`millrace setup\` creates it.`,
     )
   }
-  if (statSync(path).isDirectory())
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory())
     throw new ConfigurationError(
       `${file} is a folder. Give the path of a file in it, for example sqlite:${file}/jobs.db.`,
     )
+}
+
+/** Whether a path is there, as far as this user may know: what cannot be looked at is left to SQLite to open. */
+function isThere(path: string): boolean {
+  try {
+    statSync(path)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ENOENT'
+  }
 }
 
 /**

@@ -74,7 +74,8 @@ function nodeSqlite(): SqliteConstructor | undefined {
 }
 
 function betterSqlite(): SqliteConstructor {
-  const require = createRequire(import.meta.url)
+  // A bundle in CommonJS has no import.meta.url, but it has a __filename.
+  const require = createRequire(typeof __filename === 'string' ? __filename : import.meta.url)
   const hint =
     'On Node before 22.13 the sqlite driver needs better-sqlite3. Run: npm i better-sqlite3@^12.9.0 (or use Node 22.13 or later).'
   let version: string

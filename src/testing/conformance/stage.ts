@@ -50,7 +50,7 @@ export function createStage(place: Place): { readonly stage: Stage; end(): Promi
         ...(lease !== undefined && { lease }),
         ...(maxCrashes !== undefined && { maxCrashes }),
       })
-      const client = createClient<any>((wrap ? wrap(opened) : opened) as StatefulDriver<any>, {
+      const client = createClient((wrap ? wrap(opened as StatefulDriver<any>) : opened) as StatefulDriver<any>, {
         log: SILENT,
         ...options,
       })
