@@ -25,7 +25,7 @@ const text = fc.oneof(
 )
 // JSON.parse of Node 24 and 26 may read the key '"' as another escaped key that it has seen before
 // (https://github.com/nodejs/node/issues/63785), so keys are made without characters that JSON escapes.
-const key = text.filter((one) => JSON.stringify(one) === `"${one}"`)
+const plainKey = text.filter((one) => JSON.stringify(one) === `"${one}"`)
 /** Any JSON value but -0, which JSON writes as 0. */
 const json = fc.letrec<{ value: unknown }>((tie) => ({
   value: fc.oneof(
@@ -35,7 +35,7 @@ const json = fc.letrec<{ value: unknown }>((tie) => ({
     fc.double({ noNaN: true, noDefaultInfinity: true }).map((n) => n + 0),
     text,
     fc.array(tie('value')),
-    fc.dictionary(key, tie('value'), { noNullPrototype: true }),
+    fc.dictionary(plainKey, tie('value'), { noNullPrototype: true }),
   ),
 })).value
 
