@@ -51,5 +51,6 @@ export {
   UnsupportedError,
   ValidationError,
   WorkerStoppingError,
+  hasCode,
 } from './core/errors.js'
 export type { DeadReason, Issue } from './core/errors.js'

@@ -197,7 +197,7 @@ export class RetryLaterError extends MillraceError {
   }
 }
 
-/** Whether `error` carries this code. Works across copies of the package, where `instanceof` does not. */
+/** Whether `error` carries this code, such as `'ERR_JOB_FAILED'`. Works across copies of the package, where `instanceof` does not. */
 export function hasCode(error: unknown, code: string): error is MillraceError {
   return typeof error === 'object' && error !== null && (error as { code?: unknown }).code === code
 }

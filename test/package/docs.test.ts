@@ -1,0 +1,88 @@
+// The code in the documentation: all of it compiles, and the walkthrough of docs/start.md does what it says.
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { startNode } from '../support/process.js'
+import { COMPILERS, diagnose } from '../types/compilers.js'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+let dir: string
+
+beforeEach(() => {
+  mkdirSync(join(ROOT, '.cache'), { recursive: true })
+  dir = mkdtempSync(join(ROOT, '.cache/docs-'))
+})
+afterEach(() => rmSync(dir, { recursive: true, force: true }))
+
+/** The blocks of TypeScript on a page, named by their first line where it is `// name.ts`. */
+function blocksOf(page: string): { file: string; code: string }[] {
+  const text = readFileSync(join(ROOT, page), 'utf8')
+  return Array.from(text.matchAll(/^```ts\n(.*?)^```$/gms), ([, code = ''], i) => ({
+    file: /^\/\/ (\S+\.ts)\n/.exec(code)?.[1] ?? `block-${i}.ts`,
+    code,
+  }))
+}
+
+/** What the pages take for granted: names that stand for the reader's own. */
+const READERS = `
+import type { Client, Job, Task } from 'millrace'
+import type { OpenOptions } from 'millrace/testing'
+import type { StatefulDriver } from 'millrace'
+declare global {
+  const client: Client
+  const greet: Task<{ name: string }, { name: string }, { text: string }, { text: string }>
+  const job: Job<{ text: string }>
+  const id: string
+  type Mail = { to: string; template: 'welcome' | 'receipt' }
+  const input: Mail
+  const inputs: Mail[]
+  const sendMail: Task<Mail, Mail, void, void>
+  const sendWelcome: Task<{ name: string }, { name: string }, void, void>
+  const reply: { code(status: number): { send(text: string): void } }
+  function openSmtp(): Promise<{ send(to: string, template: string, o: object): Promise<void>; close(): Promise<void> }>
+  function mine(o: OpenOptions): StatefulDriver
+}
+`
+
+async function compile(blocks: readonly { file: string; code: string }[]): Promise<string> {
+  for (const { file, code } of blocks) writeFileSync(join(dir, file), `${code}\nexport {}\n`)
+  writeFileSync(join(dir, 'readers.ts'), READERS)
+  const compilerOptions = { allowImportingTsExtensions: true, noEmit: true, noUnusedLocals: false }
+  writeFileSync(
+    join(dir, 'tsconfig.json'),
+    JSON.stringify({ extends: join(ROOT, 'tsconfig.json'), compilerOptions, include: ['.'] }),
+  )
+  return diagnose(COMPILERS.at(-1)!, dir)
+}
+
+describe('the code on a page', () => {
+  it('would be found out if it were wrong', async () => {
+    const wrong = { file: 'block-0.ts', code: "await client.enqueue(greet, { nme: 'Ada' })" }
+    expect(await compile([wrong])).toMatch(/block-0\.ts.*nme/)
+  })
+
+  it.each(['README.md', 'docs/start.md', 'docs/concepts.md', 'docs/drivers.md', 'docs/errors.md', 'ARCHITECTURE.md'])(
+    '%s compiles',
+    async (page) => {
+      expect(await compile(blocksOf(page))).toBe('')
+    },
+    60_000,
+  )
+})
+
+describe('docs/start.md', () => {
+  it('leads to a job that runs in the worker and answers in the other terminal', async () => {
+    for (const { file, code } of blocksOf('docs/start.md')) writeFileSync(join(dir, file), code)
+    writeFileSync(join(dir, 'package.json'), '{"type":"module"}')
+    symlinkSync(join(ROOT, 'node_modules'), join(dir, 'node_modules'))
+    const env = { MILLRACE_URL: 'sqlite:hello.db' }
+    const bin = join(ROOT, 'bin/millrace.js')
+    const worker = startNode([bin, 'work', 'worker.ts'], { cwd: dir, env })
+    await worker.line(/Worker started/)
+    const caller = startNode([bin, 'enqueue', 'greet', '{"name":"Ada"}', '--wait'], { cwd: dir, env })
+    expect([await caller.ended, caller.output().split('\n').at(-1)]).toEqual([0, '{"text":"Hello, Ada!"}'])
+    worker.process.kill('SIGTERM')
+    expect(await worker.ended).toBe(0)
+  }, 60_000)
+})
