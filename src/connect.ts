@@ -2,7 +2,7 @@
 import { createClientParts, type ClientParts } from './client/client.js'
 import type { ClientCore, ClientOptions, Target } from './client/types.js'
 import type { Duration } from './core/duration.js'
-import { ConfigurationError, UnsupportedError } from './core/errors.js'
+import { ClientClosedError, ConfigurationError, UnsupportedError } from './core/errors.js'
 import { refuseUnknown } from './core/task.js'
 import type { Driver } from './driver/driver.js'
 import { planOf } from './worker/define.js'
@@ -31,14 +31,28 @@ export function createClient<Tx = never>(target: Target<Tx>, o?: ClientOptions):
 export function createClient<Tx>(target?: string | Target<Tx>, o: ClientOptions = {}): Client<Tx> {
   if (typeof target === 'string') schemeOf(target)
   const parts = createClientParts<Tx>(() => loadDriver(target ?? urlFromEnvironment()), o)
-  const workers = new Set<Worker>()
+  /** Workers, also those that are still starting. */
+  const workers = new Set<Promise<Worker>>()
   let closing: Promise<void> | undefined
 
   async function close(grace: Duration | undefined): Promise<void> {
-    await Promise.all([...workers].map((worker) => worker.stop(grace === undefined ? {} : { grace })))
+    const stop = async (worker: Promise<Worker>) =>
+      (await worker.catch(() => undefined))?.stop(grace === undefined ? {} : { grace })
+    const stopped = await Promise.allSettled([...workers].map(stop))
     const closed = parts.session.close()
     parts.results.close()
     await closed
+    for (const one of stopped) if (one.status === 'rejected') throw one.reason
+  }
+
+  async function start(worker: WorkerDefinition | WorkerOptions | URL, options: WorkOptions): Promise<Worker> {
+    const plan = await planOf(worker instanceof URL ? await importWorker(worker) : worker, options)
+    try {
+      return await startWorker(parts, plan, options)
+    } catch (error) {
+      await plan.onStop?.() // what the worker's function has opened
+      throw error
+    }
   }
 
   const client: Client<Tx> = {
@@ -48,12 +62,13 @@ export function createClient<Tx>(target?: string | Target<Tx>, o: ClientOptions 
       return client
     },
     async work(worker, options = {}) {
+      if (closing) throw new ClientClosedError()
       refuseUnknown('client.work()', options, ['queues', 'concurrency', 'signals', 'grace'])
-      const plan = await planOf(worker instanceof URL ? await importWorker(worker) : worker, options)
-      const started = await startWorker(parts, plan, options)
-      workers.add(started)
-      void started.done.catch(() => {}).then(() => workers.delete(started))
-      return started
+      const starting = start(worker, options)
+      workers.add(starting)
+      const ended = starting.then((started) => started.done)
+      void ended.catch(() => {}).then(() => workers.delete(starting))
+      return starting
     },
     close: (options = {}) => (closing ??= close(options.grace)),
     [Symbol.asyncDispose]: () => client.close(),

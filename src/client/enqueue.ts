@@ -3,11 +3,19 @@
 import { encode } from '../core/codec.js'
 import { toMs } from '../core/duration.js'
 import { PARENT_HEADER, type Envelope, type HeaderMap } from '../core/envelope.js'
-import { ConfigurationError, JobConflictError, ValidationError, hasCode, messageOf } from '../core/errors.js'
+import { ConfigurationError, ValidationError, hasCode, messageOf } from '../core/errors.js'
 import { newId } from '../core/id.js'
 import { checkKey } from '../core/name.js'
 import { check, validationError, type Checked } from '../core/schema.js'
-import { checkPriority, refuseUnknown, specOf, uniqueClaim, type Task, type TaskSpec } from '../core/task.js'
+import {
+  checkPriority,
+  refuseUnknown,
+  specOf,
+  uniqueClaim,
+  type Task,
+  type TaskSpec,
+  type Unique,
+} from '../core/task.js'
 import type { Receipt } from '../driver/driver.js'
 import { createJob, type Results } from './job.js'
 import type { Session } from './session.js'
@@ -32,8 +40,10 @@ export function createProducer<Tx>(session: Session<Tx>, results: Results, paren
     const now = Date.now()
     const body = encode(input, `Input of task "${task.name}"`)
     const notBefore = dueTime(o, now)
-    const unique = o.unique ?? callerFunction(task, 'unique', () => spec.unique?.(input))
-    const group = o.group ?? callerFunction(task, 'group', () => spec.group?.(input))
+    const { unique: keyOf, group: groupOf } = spec
+    const given = o.unique ?? (keyOf && callerFunction(task, 'unique', () => keyOf(input)))
+    const unique = o.unique !== undefined || keyOf ? uniqueClaim(given as string | Unique) : undefined
+    const group = o.group ?? (groupOf && callerFunction(task, 'group', () => groupOf(input)))
     return {
       id: o.id === undefined ? newId(now) : checkKey('The job id', o.id),
       queue: spec.queue,
@@ -45,19 +55,13 @@ export function createProducer<Tx>(session: Session<Tx>, results: Results, paren
       keep: { ...session.keep, ...spec.retention },
       ...(notBefore !== undefined && { notBefore }),
       ...(spec.expires !== undefined && { expiresAt: now + spec.expires }),
-      ...(unique !== undefined && { unique: uniqueClaim(unique) }),
+      ...(unique && { unique }),
       ...(group !== undefined && { group: checkKey('The group', group) }),
     }
   }
 
-  const jobOf = (task: AnyTask, envelope: Envelope, receipt: Receipt): Job<any> => {
-    if (receipt.name !== undefined && receipt.name !== envelope.name)
-      throw new JobConflictError(
-        `The id "${receipt.id}" belongs to a job of task "${receipt.name}", so task "${envelope.name}" cannot use it.`,
-        { id: envelope.id, holder: receipt.id },
-      )
-    return createJob(session, results, task, receipt.id, receipt.duplicate)
-  }
+  const jobOf = (task: AnyTask, receipt: Receipt): Job<any> =>
+    createJob(session, results, task, receipt.id, receipt.duplicate)
 
   async function publish(task: AnyTask, envelopes: readonly Envelope[]): Promise<Job<any>[]> {
     const { broker } = await session.open()
@@ -70,14 +74,14 @@ export function createProducer<Tx>(session: Session<Tx>, results: Results, paren
           Object.assign(error, { ids: envelopes.slice(from).map((envelope) => envelope.id) })
         throw error
       })
-      jobs.push(...receipts.map((receipt, i) => jobOf(task, chunk[i]!, receipt)))
+      jobs.push(...receipts.map((receipt) => jobOf(task, receipt)))
     }
     return jobs
   }
 
   function publishInTx(task: AnyTask, envelopes: readonly Envelope[], tx: Tx): Promise<Job<any>[]> {
     const published = session.opened().broker.publish({ envelopes, tx })
-    return published.then((receipts) => receipts.map((receipt, i) => jobOf(task, envelopes[i]!, receipt)))
+    return published.then((receipts) => receipts.map((receipt) => jobOf(task, receipt)))
   }
 
   return {
@@ -95,7 +99,11 @@ export function createProducer<Tx>(session: Session<Tx>, results: Results, paren
     },
     enqueueMany(task: AnyTask, inputs: Iterable<any>, o: Options & { each?: (input: any) => Options } = {}) {
       const { each, ...common } = o
-      const optionsFor = (input: unknown) => ({ ...common, ...each?.(input) })
+      const optionsFor = (input: unknown): Options => {
+        const own = each?.(input)
+        if (own?.tx !== undefined) throw new ConfigurationError('`tx` is given once for all inputs, not by `each`.')
+        return { ...common, ...own }
+      }
       if (common.tx !== undefined) {
         const envelopes = Array.from(inputs, (input, i) =>
           atIndex(i, () =>
@@ -113,6 +121,7 @@ export function createProducer<Tx>(session: Session<Tx>, results: Results, paren
             atIndex(envelopes.length, () => fail(error)),
           )
           envelopes.push(atIndex(envelopes.length, () => build(task, spec, checked, options)))
+          if (envelopes.length % CHUNK === 0) await turn()
         }
         return publish(task, envelopes)
       })()
@@ -194,6 +203,9 @@ function atIndex<T>(i: number, call: () => T): T {
     throw error
   }
 }
+
+/** Building many envelopes must not keep the event loop from everything else. */
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 function fail(error: unknown): never {
   throw error

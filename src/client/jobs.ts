@@ -23,6 +23,7 @@ export function createJobVerbs<Tx>(session: Session<Tx>): ClientCore<Tx>['jobs']
       return moved.length
     }
     const query = { ...queryOf(which), states: which.states ?? defaults }
+    if (which.limit !== undefined) checkLimit(which.limit, Number.MAX_SAFE_INTEGER)
     let total = 0
     let left = which.limit ?? Infinity
     let cursor = which.cursor
@@ -48,8 +49,7 @@ export function createJobVerbs<Tx>(session: Session<Tx>): ClientCore<Tx>['jobs']
     async list(filter = {}) {
       const { jobs } = await session.open()
       const limit = filter.limit ?? PAGE
-      if (!Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE)
-        throw new ConfigurationError(`limit: ${limit} is no whole number from 1 to ${MAX_PAGE}.`)
+      checkLimit(limit, MAX_PAGE)
       const { cursor } = filter
       const page = await jobs.list({ ...queryOf(filter), limit, ...(cursor !== undefined && { cursor }) })
       return { jobs: page.jobs.map(infoOf), ...(page.cursor !== undefined && { cursor: page.cursor }) }
@@ -58,6 +58,11 @@ export function createJobVerbs<Tx>(session: Session<Tx>): ClientCore<Tx>['jobs']
     cancel: (which) => move(which, 'cancelled', ['scheduled', 'ready', 'active']),
     delete: (which) => move(which, 'deleted', ['completed', 'dead', 'cancelled']),
   }
+}
+
+function checkLimit(limit: number, most: number): void {
+  if (Number.isInteger(limit) && limit >= 1 && limit <= most) return
+  throw new ConfigurationError(`limit: ${limit} is no whole number from 1 to ${most}.`)
 }
 
 function conflictOf(moved: Moved, holder: string): JobConflictError {

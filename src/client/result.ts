@@ -1,17 +1,23 @@
 // Waiting for results: one look for all waiting ids whenever something finished, with a slow poll behind.
 import { ClientClosedError, JobNotFoundError, ResultTimeoutError } from '../core/errors.js'
 import { isFinished } from '../core/job.js'
-import type { JobRecord } from '../driver/driver.js'
+import type { JobRecord, Jobs } from '../driver/driver.js'
 import type { Results } from './job.js'
 import type { Session } from './session.js'
 
 const POLL_EVERY = 500
-/** Signals come in floods; between two looks at least so many milliseconds pass. */
+/** Signals come in floods: between two looks pass so many milliseconds, and several times what a look takes. */
 const LOOK_PAUSE = 2
-const IDS_PER_LOOK = 500
+const PAUSE_PER_LOOK = 4
+/** Every so many polls it is asked anew whether the jobs are still there. */
+const POLLS_PER_RECHECK = 20
+const IDS_PER_QUERY = 500
+const LONGEST_TIMER = 2 ** 31 - 1
 
 interface Waiter {
   readonly id: string
+  /** The job was there when it was last asked. */
+  seen: boolean
   resolve(record: JobRecord): void
   reject(error: unknown): void
 }
@@ -25,44 +31,47 @@ export function createResults<Tx>(session: Session<Tx>): ResultWaiters {
   const waiters = new Set<Waiter>()
   let stopListening: (() => void) | undefined
   let timer: NodeJS.Timeout | undefined
+  let due = Infinity
   let looking = false
   let again = false
+  let polls = 0
 
+  /** The next look comes after `ms`, or sooner if one is due sooner. */
   function lookIn(ms: number): void {
+    const at = performance.now() + ms
+    if (at >= due) return
     clearTimeout(timer)
+    due = at
     // Unref'd: a process is kept alive by the deadline of each wait.
     timer = setTimeout(look, ms).unref()
   }
 
   function look(): void {
+    clearTimeout(timer)
+    due = Infinity
     if (looking) {
       again = true
       return
     }
     if (waiters.size === 0) return
     looking = true
+    const since = performance.now()
     void lookOnce().finally(() => {
       looking = false
       if (waiters.size === 0) return stop()
-      lookIn(again ? LOOK_PAUSE : POLL_EVERY)
+      const pause = Math.max(LOOK_PAUSE, (performance.now() - since) * PAUSE_PER_LOOK)
+      lookIn(again ? pause : POLL_EVERY)
       again = false
     })
   }
 
   async function lookOnce(): Promise<void> {
     const asked = [...waiters]
+    if (++polls % POLLS_PER_RECHECK === 0) for (const waiter of asked) waiter.seen = false
     try {
       const { jobs } = await session.open()
-      const ids = [...new Set(asked.map((waiter) => waiter.id))]
-      const records = new Map<string, JobRecord>()
-      for (let i = 0; i < ids.length; i += IDS_PER_LOOK)
-        for (const record of await jobs.get({ ids: ids.slice(i, i + IDS_PER_LOOK) }))
-          records.set(record.envelope.id, record)
-      for (const waiter of asked) {
-        const record = records.get(waiter.id)
-        if (!record) waiter.reject(new JobNotFoundError(waiter.id))
-        else if (isFinished(record.state)) waiter.resolve(record)
-      }
+      for await (const batch of batches(asked.filter((waiter) => !waiter.seen))) await firstLook(jobs, batch)
+      for await (const batch of batches(asked.filter((waiter) => waiter.seen))) await laterLook(jobs, batch)
     } catch (error) {
       // An outage: the next look may succeed, and every wait has its own deadline. A closed client never comes back.
       if (session.closed) for (const waiter of asked) waiter.reject(error)
@@ -70,13 +79,36 @@ export function createResults<Tx>(session: Session<Tx>): ResultWaiters {
     }
   }
 
+  async function firstLook(jobs: Jobs, batch: readonly Waiter[]): Promise<void> {
+    const records = byId(await jobs.get({ ids: batch.map(({ id }) => id) }))
+    for (const waiter of batch) {
+      const record = records.get(waiter.id)
+      if (!record) waiter.reject(new JobNotFoundError(waiter.id))
+      else if (isFinished(record.state)) waiter.resolve(record)
+      else waiter.seen = true
+    }
+  }
+
+  async function laterLook(jobs: Jobs, batch: readonly Waiter[]): Promise<void> {
+    const records = byId(await jobs.get({ ids: batch.map(({ id }) => id), finished: true }))
+    for (const waiter of batch) {
+      const record = records.get(waiter.id)
+      if (record) waiter.resolve(record)
+    }
+  }
+
   async function listen(): Promise<void> {
     const { signals } = await session.open()
-    if (waiters.size > 0) stopListening ??= signals.on('done', () => (looking ? (again = true) : lookIn(LOOK_PAUSE)))
+    if (waiters.size === 0) return
+    stopListening ??= signals.on('done', () => {
+      if (looking) again = true
+      else lookIn(LOOK_PAUSE)
+    })
   }
 
   function stop(): void {
     clearTimeout(timer)
+    due = Infinity
     stopListening?.()
     stopListening = undefined
   }
@@ -94,6 +126,7 @@ export function createResults<Tx>(session: Session<Tx>): ResultWaiters {
         }
         const waiter: Waiter = {
           id,
+          seen: false,
           resolve: (record) => {
             end()
             resolve(record)
@@ -103,17 +136,28 @@ export function createResults<Tx>(session: Session<Tx>): ResultWaiters {
             reject(error as Error)
           },
         }
-        const deadline = setTimeout(
-          () => waiter.reject(new ResultTimeoutError(id, timeout)),
-          Math.min(timeout, 2 ** 31 - 1),
-        )
+        const late = () => waiter.reject(new ResultTimeoutError(id, timeout))
+        const deadline = setTimeout(late, Math.min(timeout, LONGEST_TIMER))
         const onAbort = () => waiter.reject(signal?.reason)
         signal?.addEventListener('abort', onAbort, { once: true })
         waiters.add(waiter)
-        listen().then(look, (error: unknown) => waiter.reject(error))
+        listen().then(
+          () => lookIn(0),
+          (error: unknown) => waiter.reject(error),
+        )
       }),
     close() {
       for (const waiter of waiters) waiter.reject(new ClientClosedError())
     },
+  }
+}
+
+const byId = (records: readonly JobRecord[]) => new Map(records.map((record) => [record.envelope.id, record]))
+
+/** Parts of bounded size, with a turn of the event loop between two of them. */
+async function* batches(waiters: readonly Waiter[]): AsyncGenerator<readonly Waiter[]> {
+  for (let i = 0; i < waiters.length; i += IDS_PER_QUERY) {
+    if (i > 0) await new Promise<void>((resolve) => setImmediate(resolve))
+    yield waiters.slice(i, i + IDS_PER_QUERY)
   }
 }

@@ -5,7 +5,7 @@ import { checkName } from '../core/name.js'
 import { keepMs, refuseUnknown } from '../core/task.js'
 import type { Driver, StatefulDriver } from '../driver/driver.js'
 import { guard } from '../driver/guard.js'
-import { createLogger, type Logger } from '../observe/log.js'
+import { createLogger, unbreakable, type Logger } from '../observe/log.js'
 import type { ClientOptions } from './types.js'
 
 const DAY = 86_400_000
@@ -29,7 +29,7 @@ export function createSession<Tx>(load: () => Promise<Driver<Tx>>, options: Clie
   const keep = { completed: DAY, dead: 30 * DAY, ...keepMs(options.retention) }
   const publishTimeout = toMs(options.publishTimeout ?? '10s', 'publishTimeout')
   if (options.namespace !== undefined) checkName('The namespace', options.namespace)
-  const log = options.log ?? createLogger()
+  const log = unbreakable(options.log ?? createLogger())
   let dialling: Promise<StatefulDriver<Tx>> | undefined
   let driver: StatefulDriver<Tx> | undefined
   let closing: Promise<void> | undefined

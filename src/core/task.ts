@@ -118,6 +118,7 @@ export function specOf(task: Task): TaskSpec {
 
 /** A unique claim out of what a caller or a task gave. */
 export function uniqueClaim(unique: string | Unique): UniqueClaim {
+  if (typeof unique === 'object' && unique !== null) refuseUnknown('unique', unique, ['key', 'until'])
   if (unique === undefined || unique === null)
     throw new ValidationError(`The unique key ${unique} is not allowed. Give a text or \`{ key, until }\`.`)
   const { key, until = 'finished' } = typeof unique === 'string' ? { key: unique } : unique

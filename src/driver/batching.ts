@@ -22,7 +22,9 @@ export type Outcome<Out> = { readonly ok: true; readonly value: Out } | { readon
  * in order; when it throws, every input of that batch gets the error.
  */
 export function createBatcher<In, Out>(o: {
+  /** The most inputs of a batch; or, with `weigh`, how much they may weigh together. One input is always taken. */
   readonly maxBatch: number
+  weigh?(input: In): number
   flush(inputs: readonly In[]): Promise<readonly Outcome<Out>[]>
 }): Batcher<In, Out> {
   const waiting: Item<In, Out>[] = []
@@ -33,7 +35,7 @@ export function createBatcher<In, Out>(o: {
       // Everything that is asked for in this turn comes in first, and between two batches the event loop gets its turn:
       // callers that ask again as soon as they are answered would keep it from timers and sockets for ever.
       await new Promise<void>((resolve) => setImmediate(resolve))
-      const batch = waiting.splice(0, o.maxBatch)
+      const batch = waiting.splice(0, batchSize())
       try {
         const outcomes = await o.flush(batch.map((item) => item.input))
         batch.forEach((item, i) => settle(item, outcomes[i]!))
@@ -42,6 +44,12 @@ export function createBatcher<In, Out>(o: {
       }
     }
     running = undefined
+  }
+
+  function batchSize(): number {
+    let weight = 0
+    const over = waiting.findIndex(({ input }) => (weight += o.weigh?.(input) ?? 1) > o.maxBatch)
+    return over < 0 ? waiting.length : Math.max(1, over)
   }
 
   return {

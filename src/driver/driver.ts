@@ -1,6 +1,6 @@
-// The seam: what a product must offer to carry Millrace. Small ports, types only. A driver has a capability if it has
+// The seam: what a product must offer to carry Millrace. Small ports. A driver has a capability if it has
 // the port, and says the finer differences as data in its traits. Times are epoch milliseconds, durations milliseconds.
-import type { DeadReason, JobError } from '../core/errors.js'
+import { JobConflictError, type DeadReason, type JobError } from '../core/errors.js'
 import type { Envelope } from '../core/envelope.js'
 import type { JobState } from '../core/job.js'
 
@@ -14,7 +14,8 @@ export interface Broker<Tx = never> {
   remove(o: { readonly queue: string }): Promise<void>
   /**
    * Keep the envelopes; one receipt each, in order. Resolves once they are durable. With `tx` they join the caller's
-   * transaction, and a driver whose transactions are synchronous does all of its work before it returns.
+   * transaction, and a driver whose transactions are synchronous does all of its work before it returns. All are kept, or
+   * none: an id that belongs to a job of another task is a JobConflictError.
    */
   publish(o: { readonly envelopes: readonly Envelope[]; readonly tx?: Tx }): Promise<readonly Receipt[]>
   /** Hand over jobs until stopped, never more than `prefetch` of them unsettled. */
@@ -32,8 +33,6 @@ export interface QueueSpec {
 export interface Receipt {
   readonly id: string
   readonly duplicate: boolean
-  /** Task name of the standing job; only with `duplicate`. */
-  readonly name?: string
 }
 
 export interface ConsumeOptions<Tx = never> {
@@ -147,7 +146,11 @@ export interface Moved {
 
 /** Memory of jobs, and the operator's verbs. */
 export interface Jobs {
-  get(o: { readonly ids: readonly string[] }): Promise<readonly JobRecord[]>
+  get(o: {
+    readonly ids: readonly string[]
+    /** Only those that have finished. */
+    readonly finished?: boolean
+  }): Promise<readonly JobRecord[]>
   /** Newest first; `cursor` goes on where a page ended. */
   list(
     o: JobQuery & { readonly limit: number; readonly cursor?: string },
@@ -275,3 +278,15 @@ export interface StatefulDriver<in Tx = never> extends Driver<Tx> {
 
 /** Entries of `State` under this prefix, followed by a queue's name, mean that the queue is paused. */
 export const PAUSED_PREFIX = 'paused/'
+
+/**
+ * The receipt for an envelope whose id is taken by a job of the task `name`.
+ * @throws JobConflictError when that is another task: its result would be of the wrong type.
+ */
+export function standing(envelope: Envelope, name: string): Receipt {
+  if (name === envelope.name) return { id: envelope.id, duplicate: true }
+  throw new JobConflictError(
+    `The id "${envelope.id}" belongs to a job of task "${name}", so task "${envelope.name}" cannot use it.`,
+    { id: envelope.id, holder: envelope.id },
+  )
+}

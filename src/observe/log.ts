@@ -36,6 +36,18 @@ export function withFields(log: Logger, fields: Readonly<Record<string, unknown>
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
 }
 
+/** The same logger, except that a line it fails to write is lost and nothing else. */
+export function unbreakable(log: Logger): Logger {
+  const at = (own: 'debug' | 'info' | 'warn' | 'error') => (o: object | string, m?: string) => {
+    try {
+      log[own](o as object, m)
+    } catch {
+      // a job must not fail for its log
+    }
+  }
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
+}
+
 function toStderr(line: string): void {
   process.stderr.write(line)
 }

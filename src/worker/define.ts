@@ -55,11 +55,16 @@ export async function planOf(
   const options = await optionsOf(worker)
   const handlers = handlersOf(options)
   const concurrency = checkCount('concurrency', only.concurrency ?? options.concurrency ?? DEFAULT_CONCURRENCY)
+  const middleware = options.middleware ?? []
+  if (!Array.isArray(middleware) || middleware.some((one) => typeof one !== 'function'))
+    throw new ConfigurationError('middleware: give an array of functions (ctx, next) => …')
+  if (options.onStop !== undefined && typeof options.onStop !== 'function')
+    throw new ConfigurationError(`onStop: ${shown(options.onStop)} is no function.`)
   return {
     handlers,
     concurrency,
     queues: queuesOf(options, handlers, concurrency, only.queues),
-    middleware: options.middleware ?? [],
+    middleware,
     onStop: options.onStop,
   }
 }
@@ -99,6 +104,7 @@ function queuesOf(
 ): WorkerPlan['queues'] {
   const names = new Set<string>()
   for (const { task } of handlers.values()) names.add(specOf(task).queue)
+  if (only?.length === 0) throw new ConfigurationError('queues: the list is empty, so this worker would do nothing.')
   const known = `Its tasks use: ${[...names].join(', ')}.`
   for (const name of [...Object.keys(options.queues ?? {}), ...(only ?? [])])
     if (!names.has(name))

@@ -2,7 +2,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ClientParts } from '../client/client.js'
 import { infoOf } from '../client/job.js'
-import { decode, encode } from '../core/codec.js'
 import { toMs } from '../core/duration.js'
 import {
   JobCancelledError,
@@ -13,30 +12,32 @@ import {
   type DeadReason,
   type RetryLaterError,
 } from '../core/errors.js'
-import { retryDelay } from '../core/retry.js'
-import { check, validationError } from '../core/schema.js'
+import { retryDelay, type RetryPolicy } from '../core/retry.js'
 import { specOf } from '../core/task.js'
-import type { Delivery, LostReason } from '../driver/driver.js'
+import type { Delivery, LostReason, ReleaseReason } from '../driver/driver.js'
 import { startAttempt, type Attempt, type Outcome } from './attempt.js'
 import { createContext, type LiveContext } from './context.js'
 import type { WorkerPlan } from './define.js'
+import { createSettling } from './settling.js'
 import type { BoundHandler, Context } from './types.js'
 
 /** A job without a handler anywhere is given up after a day: a rolling deploy kills no job. */
 const NO_HANDLER_LIMIT = 86_400_000
 const NO_HANDLER_MIN_DELAY = 1_000
 const NO_HANDLER_MAX_DELAY = 60_000
+/** A handler that puts its job off does not make the worker spin. */
+const LATER_MIN_DELAY = 10
+/** After what nobody foresaw. */
+const UNFORESEEN_DELAY = 1_000
+// Node's timers hold 32 bits.
+const LONGEST_TIMER = 2 ** 31 - 1
 
-/** The job is settled, but its handler goes on. */
-interface Overtaken {
-  readonly slotFree: Promise<void>
-}
-
+/** A delivery in our hands. */
 interface Running {
-  readonly live: LiveContext
-  readonly attempt: Attempt
-  lost: boolean
+  why: LostReason | undefined
   stopped: boolean
+  live: LiveContext | undefined
+  attempt: Attempt | undefined
 }
 
 export interface Executor<Tx> {
@@ -45,12 +46,17 @@ export interface Executor<Tx> {
    * slot is free: usually before, as soon as the handler has ended; but after, when the handler outlives its timeout.
    */
   execute(delivery: Delivery<Tx>, freed: () => void): Promise<void>
+  /** Give back a delivery that has not begun. Never rejects. */
+  giveBack(delivery: Delivery<Tx>, o: { readonly delay?: number; readonly why: ReleaseReason }): Promise<void>
+  /** Deliveries that are executed or being settled. */
   readonly running: number
   /** Handlers that went on after their timeout and grace. */
   readonly abandoned: number
+  /** Resolves when no `onDead` is under way. */
+  quiet(): Promise<unknown>
   /** Abort every handler because the worker stops. */
   abortAll(reason: Error): void
-  /** Give back every job that is not settled yet, without waiting for its handler. */
+  /** Give back every job that is not settled yet, without waiting for its handler or for a store that is away. */
   giveBackAll(): void
 }
 
@@ -63,112 +69,91 @@ export function createExecutor<Tx>(o: {
 }): Executor<Tx> {
   const { session } = o.parts
   const { log } = session
+  const { untilDone, giveUp } = createSettling(log)
   const running = new Set<Running>()
+  const afterwards = new Set<Promise<void>>()
+  const patience = new AbortController()
   let abandoned = 0
   /** When the log last said that a task has no handler here: once a minute is enough. */
   const toldNoHandler = new Map<string, number>()
 
-  async function run(delivery: Delivery<Tx>, free: () => void): Promise<Overtaken | undefined> {
+  /** Answers when the slot is free, if the handler goes on although the job is settled. */
+  async function run(delivery: Delivery<Tx>, one: Running, free: () => void): Promise<Promise<void>[]> {
     const { envelope } = delivery
-    let gone: LostReason | undefined
-    delivery.onLost((why) => (gone = why))
-    if (gone !== undefined) {
-      if (gone === 'cancelled') await untilDone(delivery, () => delivery.release())
-      return undefined
-    }
     const bound = o.plan.handlers.get(envelope.name)
-    if (!bound) await noHandler(delivery)
+    if (one.why !== undefined) await putBack(delivery, one)
+    else if (!bound) await noHandler(delivery)
     else if (envelope.expiresAt !== undefined && envelope.expiresAt <= Date.now())
-      await die(
-        delivery,
-        bound,
-        'expired',
-        new Error(`The job expired at ${new Date(envelope.expiresAt).toISOString()}.`),
-      )
-    else if (!delivery.suspect || (await untilDone(delivery, () => delivery.start()))) {
-      const input = await inputOf(bound, delivery)
-      if ('error' in input) await die(delivery, bound, 'invalid-input', input.error)
-      else return handleOnce(delivery, bound, input.value, free)
-    }
-    return undefined
+      await die(delivery, bound, 'expired', expired(envelope.expiresAt))
+    else if (!delivery.suspect || (await untilDone(delivery, () => delivery.start())))
+      return handleOnce(delivery, bound, one, free)
+    return []
   }
 
   async function handleOnce(
     delivery: Delivery<Tx>,
     bound: BoundHandler,
-    input: unknown,
+    one: Running,
     free: () => void,
-  ): Promise<Overtaken | undefined> {
-    const { id } = delivery.envelope
+  ): Promise<Promise<void>[]> {
     const spec = specOf(bound.task)
     const deadline = spec.timeout === false ? undefined : Date.now() + spec.timeout
     const live = createContext({ parts: o.parts, delivery, spec, stopping: o.stopping, deadline })
-    const { timeout } = spec
-    const started = startAttempt({
+    one.live = live
+    one.attempt = startAttempt({
       bound,
-      input,
+      body: delivery.envelope.body,
       context: live.context,
       middleware: o.plan.middleware,
-      timeout,
+      mayBegin: () => one.why === undefined && !one.stopped,
       onTimeout: live.abort,
     })
-    const one: Running = { live, attempt: started, lost: false, stopped: false }
-    running.add(one)
-    delivery.onLost((why) => {
-      if (why === 'cancelled') return live.abort(new JobCancelledError(id))
-      one.lost = true
-      live.abort(new LeaseLostError(id, delivery.run))
-      started.giveBack()
-    })
-    const outcome = await started.outcome
-    if (outcome.kind === 'returned') free() // its ack may wait for the disk; the slot need not
-    try {
-      if (one.lost)
-        log.warn(
-          { job: id, task: bound.task.name, run: delivery.run },
-          'Lost the job: its lease ran out, or another worker has it.',
-        )
-      else await settle(delivery, bound, outcome, one)
-    } finally {
-      running.delete(one)
-    }
-    if (outcome.kind === 'returned' || outcome.kind === 'threw') return undefined
-    return { slotFree: endOrAbandon(started, one.stopped) }
+    const outcome = await one.attempt.outcome
+    if (outcome.kind === 'done') free() // its ack may wait for the disk; the slot need not
+    await settle(delivery, bound, outcome, one)
+    const overtaken = outcome.kind === 'timeout' || outcome.kind === 'given-back'
+    return overtaken ? [endOrAbandon(one.attempt)] : []
   }
 
   async function settle(delivery: Delivery<Tx>, bound: BoundHandler, outcome: Outcome, one: Running): Promise<void> {
-    if (outcome.kind === 'given-back' || (outcome.kind === 'threw' && one.stopped))
-      return void (await untilDone(delivery, () => delivery.release({ why: 'stop' })))
-    if (outcome.kind === 'returned') {
-      const result = await resultOf(bound, outcome.value)
-      if ('error' in result) return die(delivery, bound, 'invalid-output', result.error, one.live.context)
-      return void (await untilDone(delivery, () =>
-        delivery.ack(result.text === undefined ? {} : { result: result.text }),
-      ))
-    }
-    await failed(delivery, bound, outcome.error, one.live.context)
+    if (one.why === 'lease' || one.why === 'link' || outcome.kind === 'given-back') await putBack(delivery, one)
+    else if (outcome.kind === 'done')
+      await untilDone(delivery, () => delivery.ack(outcome.result === undefined ? {} : { result: outcome.result }))
+    else if (outcome.kind === 'invalid') await die(delivery, bound, outcome.reason, outcome.error, one.live?.context)
+    else if (one.stopped) await putBack(delivery, one)
+    else await failed(delivery, bound, outcome.error, one.live?.context)
   }
 
-  async function failed(delivery: Delivery<Tx>, bound: BoundHandler, thrown: unknown, context: Context): Promise<void> {
+  /** Without having run to an end: unspent. A cancelled job ends cancelled by that; a lost one is not ours to settle. */
+  async function putBack(delivery: Delivery<Tx>, one: Running): Promise<void> {
+    if (one.why === 'lease' || one.why === 'link') {
+      const { id: job, name: task } = delivery.envelope
+      log.warn({ job, task, run: delivery.run }, 'Lost the job: its lease ran out, or another worker has it.')
+    } else await untilDone(delivery, () => delivery.release({ why: 'stop' }))
+  }
+
+  async function failed(delivery: Delivery<Tx>, bound: BoundHandler, thrown: unknown, context: Context | undefined) {
     const { envelope, attempt } = delivery
-    const spec = specOf(bound.task)
-    const about = { job: envelope.id, task: envelope.name, error: messageOf(thrown) }
-    if (hasCode(thrown, 'ERR_RETRY_LATER')) {
-      const delay = toMs((thrown as RetryLaterError).delay, 'RetryLaterError delay')
-      if (envelope.expiresAt !== undefined && Date.now() + delay >= envelope.expiresAt)
-        return die(delivery, bound, 'expired', thrown, context)
-      return void (await untilDone(delivery, () => delivery.release({ delay, why: 'later' })))
+    const { retry } = specOf(bound.task)
+    const later = hasCode(thrown, 'ERR_RETRY_LATER') ? laterDelay(thrown as RetryLaterError) : undefined
+    if (later !== undefined) {
+      if (envelope.expiresAt !== undefined && Date.now() + later >= envelope.expiresAt)
+        await die(delivery, bound, 'expired', thrown, context)
+      else await untilDone(delivery, () => delivery.release({ delay: later, why: 'later' }))
+    } else if (hasCode(thrown, 'ERR_NON_RETRYABLE') || attempt >= retry.maxAttempts)
+      await die(delivery, bound, 'failed', thrown, context)
+    else {
+      const delay = backoff(retry, attempt, thrown instanceof Error ? thrown : new Error(messageOf(thrown)))
+      log.warn(
+        { job: envelope.id, task: envelope.name, error: messageOf(thrown), again: `${delay}ms` },
+        `Attempt ${attempt} of ${retry.maxAttempts} failed.`,
+      )
+      await untilDone(delivery, () => delivery.retry({ delay, error: toJobError(thrown, Date.now()) }))
     }
-    if (hasCode(thrown, 'ERR_NON_RETRYABLE') || attempt >= spec.retry.maxAttempts)
-      return die(delivery, bound, 'failed', thrown, context)
-    const error = thrown instanceof Error ? thrown : new Error(messageOf(thrown))
-    const delay = backoff(spec.retry, attempt, error)
-    log.warn({ ...about, again: `${delay}ms` }, `Attempt ${attempt} of ${spec.retry.maxAttempts} failed.`)
-    await untilDone(delivery, () => delivery.retry({ delay, error: toJobError(thrown, Date.now()) }))
   }
 
   /** A backoff function of the user may throw; the job must not be lost for it. */
-  function backoff(policy: ReturnType<typeof specOf>['retry'], attempt: number, error: Error): number {
+  function backoff(policy: RetryPolicy, attempt: number, error: Error): number {
     try {
       return retryDelay(policy, attempt, error, Math.random())
     } catch (cause) {
@@ -188,14 +173,19 @@ export function createExecutor<Tx>(o: {
     log.error({ job: id, task: name, reason, error: messageOf(thrown) }, 'The job is dead.')
     const error = toJobError(thrown, Date.now())
     if (!(await untilDone(delivery, () => delivery.dead({ reason, error })))) return
-    const { onDead } = bound.options
-    if (!onDead) return
+    if (!bound.options.onDead) return
+    // Beside the next job: what it does, and how long, must not keep a slot.
+    const call = tellDead(bound, id, context ?? contextOf(delivery, bound)).finally(() => afterwards.delete(call))
+    afterwards.add(call)
+  }
+
+  async function tellDead(bound: BoundHandler, id: string, context: Context): Promise<void> {
     try {
       const { jobs } = await session.open()
       const [record] = await jobs.get({ ids: [id] })
-      if (record?.state === 'dead') await onDead(infoOf(record), context ?? contextOf(delivery, bound))
+      if (record?.state === 'dead') await bound.options.onDead?.(infoOf(record), context)
     } catch (failure) {
-      log.error({ job: id, task: name, error: messageOf(failure) }, 'onDead failed.')
+      log.error({ job: id, task: bound.task.name, error: messageOf(failure) }, 'onDead failed.')
     }
   }
 
@@ -220,56 +210,37 @@ export function createExecutor<Tx>(o: {
     await untilDone(delivery, () => delivery.release({ delay, why: 'no-handler' }))
   }
 
-  /**
-   * Settle, again and again while the store is away: the handler is not run again for an outage. Answers whether the job
-   * was still ours.
-   */
-  async function untilDone(delivery: Delivery<Tx>, verb: () => Promise<void>): Promise<boolean> {
-    let lost = false
-    delivery.onLost((why) => (lost ||= why !== 'cancelled'))
-    for (let wait = 100; ; wait = Math.min(2_000, wait * 2)) {
-      try {
-        await verb()
-        return true
-      } catch (error) {
-        if (hasCode(error, 'ERR_BROKER_UNAVAILABLE') && !lost) {
-          log.warn({ job: delivery.envelope.id, error: messageOf(error) }, 'Could not settle; trying again.')
-          await sleep(wait)
-          continue
-        }
-        if (!hasCode(error, 'ERR_LEASE_LOST') && !hasCode(error, 'ERR_CLIENT_CLOSED')) throw error
-        log.warn({ job: delivery.envelope.id, error: messageOf(error) }, 'Nothing was written for this run.')
-        return false
-      }
-    }
-  }
-
   /** The handler was overtaken: it keeps its slot for the grace, then counts as abandoned until it ends. */
-  async function endOrAbandon(started: Attempt, stopped: boolean): Promise<void> {
-    if (stopped) return
-    const patience = new AbortController()
-    const late = sleep(o.grace, 'late', { signal: patience.signal }).catch(() => 'ended')
-    const first = await Promise.race([started.ended.then(() => 'ended'), late])
-    patience.abort()
-    if (first === 'ended') return
+  async function endOrAbandon(attempt: Attempt): Promise<void> {
+    const enough = new AbortController()
+    const signal = enough.signal
+    const stopWaiting = () => enough.abort()
+    patience.signal.addEventListener('abort', stopWaiting)
+    if (patience.signal.aborted) stopWaiting()
+    const late = sleep(Math.min(o.grace, LONGEST_TIMER), 'late', { signal }).catch(() => 'stopped')
+    const first = await Promise.race([attempt.ended.then(() => 'ended'), late])
+    patience.signal.removeEventListener('abort', stopWaiting)
+    stopWaiting()
+    if (first !== 'late') return
     abandoned += 1
-    void started.ended.then(() => (abandoned -= 1))
+    void attempt.ended.then(() => (abandoned -= 1))
   }
 
   /** What nobody foresaw: the job is given back, rather than held until this worker stops. */
-  async function unsettled(delivery: Delivery<Tx>, error: unknown): Promise<void> {
+  async function unforeseen(delivery: Delivery<Tx>, error: unknown): Promise<void> {
     const { id, name } = delivery.envelope
-    if (hasCode(error, 'ERR_LEASE_LOST')) return log.warn({ job: id, task: name }, messageOf(error))
     log.error({ job: id, task: name, error: messageOf(error) }, 'The job could not be settled; giving it back.')
-    await delivery.release({ delay: NO_HANDLER_MIN_DELAY, why: 'later' }).catch((failure: unknown) => {
-      log.error(
-        { job: id, error: messageOf(failure) },
-        'It could not be given back either; it returns when this worker stops.',
-      )
+    await giveBack(delivery, { delay: UNFORESEEN_DELAY, why: 'later' })
+  }
+
+  async function giveBack(delivery: Delivery<Tx>, options: { readonly delay?: number; readonly why: ReleaseReason }) {
+    await untilDone(delivery, () => delivery.release(options)).catch((error: unknown) => {
+      log.error({ job: delivery.envelope.id, error: messageOf(error) }, 'A job could not be given back.')
     })
   }
 
   return {
+    giveBack,
     get running() {
       return running.size
     },
@@ -282,49 +253,47 @@ export function createExecutor<Tx>(o: {
         if (!isFree) freed()
         isFree = true
       }
-      let overtaken: Overtaken | undefined
-      try {
-        overtaken = await run(delivery, free)
-      } catch (error) {
-        await unsettled(delivery, error)
-      }
-      if (overtaken) void overtaken.slotFree.then(free)
+      const one: Running = { why: undefined, stopped: false, live: undefined, attempt: undefined }
+      running.add(one)
+      delivery.onLost((why) => {
+        one.why = why
+        const { id } = delivery.envelope
+        one.live?.abort(why === 'cancelled' ? new JobCancelledError(id) : new LeaseLostError(id, delivery.run))
+        if (why !== 'cancelled') one.attempt?.giveBack()
+      })
+      const [slotFree] = await run(delivery, one, free).catch(async (error: unknown) => {
+        await unforeseen(delivery, error)
+        return []
+      })
+      running.delete(one)
+      if (slotFree) void slotFree.then(free)
       else free()
     },
+    quiet: () => Promise.allSettled(afterwards),
     abortAll(reason) {
       for (const one of running) {
         one.stopped = true
-        one.live.abort(reason)
+        one.live?.abort(reason)
       }
     },
     giveBackAll() {
-      for (const one of running) one.attempt.giveBack()
+      for (const one of running) {
+        one.stopped = true
+        one.attempt?.giveBack()
+      }
+      patience.abort()
+      giveUp()
     },
   }
 }
 
-async function inputOf(bound: BoundHandler, delivery: Delivery<any>): Promise<{ value: unknown } | { error: unknown }> {
-  const what = `Input of task "${bound.task.name}"`
+/** Milliseconds that a handler asked for, or `undefined` when it asked for what is no duration: then it has failed. */
+function laterDelay(error: RetryLaterError): number | undefined {
   try {
-    const checked = await check(specOf(bound.task).input, decode(delivery.envelope.body, what))
-    return 'issues' in checked ? { error: validationError(what, checked.issues) } : checked
-  } catch (error) {
-    return { error }
+    return Math.max(LATER_MIN_DELAY, toMs(error.delay, 'RetryLaterError'))
+  } catch {
+    return undefined
   }
 }
 
-/** The text of what a handler returned, if its schema lets it pass. A task without output keeps none. */
-async function resultOf(
-  bound: BoundHandler,
-  value: unknown,
-): Promise<{ text: string | undefined } | { error: unknown }> {
-  const { output } = specOf(bound.task)
-  if (output === undefined) return { text: undefined }
-  const what = `Result of task "${bound.task.name}"`
-  try {
-    const checked = await check(output, value)
-    return 'issues' in checked ? { error: validationError(what, checked.issues) } : { text: encode(value, what) }
-  } catch (error) {
-    return { error }
-  }
-}
+const expired = (at: number) => new Error(`The job expired at ${new Date(at).toISOString()}.`)

@@ -2,8 +2,6 @@
 // hand over. Queues that use up their credit share the free slots by weight; a quiet queue keeps one credit, so that its
 // next job needs no asking.
 import type { Broker, Consumer, Delivery } from '../driver/driver.js'
-import { messageOf } from '../core/errors.js'
-import type { Logger } from '../observe/log.js'
 import type { WorkerPlan } from './define.js'
 import type { Executor } from './executor.js'
 import { createLookAhead } from './look-ahead.js'
@@ -47,6 +45,7 @@ interface Lane {
 /** How long a queue may leave fresh credit unused before another queue gets a chance. */
 const PATIENCE = 5
 const LIMIT_DELAY = 500
+const LONGEST_LIMIT_DELAY = 10_000
 /** How long a job may wait in our hands for a slot. */
 const STALE = 100
 
@@ -56,9 +55,8 @@ export async function startIntake<Tx>(o: {
   readonly plan: WorkerPlan
   readonly executor: Executor<Tx>
   readonly paused: readonly string[]
-  readonly log: Logger
 }): Promise<Intake> {
-  const { plan, executor, log } = o
+  const { plan, executor } = o
   let paused = new Set(o.paused)
   let stopping = false
   let taken = 0
@@ -69,6 +67,7 @@ export async function startIntake<Tx>(o: {
   let breakWith!: (error: Error) => void
   const broken = new Promise<Error>((resolve) => (breakWith = resolve))
   const perTask = new Map<string, number>()
+  const limitDelays = new Map<string, number>()
   /** In order of arrival; the shares of the lanes were decided when they got their credit. */
   const buffer: { readonly lane: Lane; readonly delivery: Delivery<Tx>; readonly since: number }[] = []
   let stale: NodeJS.Timeout | undefined
@@ -129,7 +128,7 @@ export async function startIntake<Tx>(o: {
       one.lane.buffered -= 1
       one.lane.held = true
       ahead.stalled()
-      giveBack(one.lane, one.delivery, 0)
+      giveBack(one.lane, one.delivery, atLimit(one.delivery) ? limitDelay(one.delivery) : 0)
     }
     allot()
   }
@@ -142,10 +141,10 @@ export async function startIntake<Tx>(o: {
   }
 
   function tell(lane: Lane): void {
-    const prefetch = lane.unsettled + lane.credit
+    const prefetch = open(lane) ? lane.unsettled + lane.credit : 0
     if (prefetch === lane.told) return
     lane.told = prefetch
-    lane.consumer?.setPrefetch(open(lane) ? prefetch : 0)
+    lane.consumer?.setPrefetch(prefetch)
   }
 
   function arrived(lane: Lane, delivery: Delivery<Tx>): void {
@@ -157,7 +156,7 @@ export async function startIntake<Tx>(o: {
     const limit = plan.handlers.get(delivery.envelope.name)?.options.concurrency
     const waiting = buffer.filter((other) => other.delivery.envelope.name === delivery.envelope.name).length
     // A handler's own limit must not fill our hands with its jobs.
-    if (limit !== undefined && atLimit(delivery) && waiting >= limit) giveBack(lane, delivery, LIMIT_DELAY)
+    if (limit !== undefined && atLimit(delivery) && waiting >= limit) giveBack(lane, delivery, limitDelay(delivery))
     else {
       lane.buffered += 1
       buffer.push({ lane, delivery, since: performance.now() })
@@ -166,17 +165,18 @@ export async function startIntake<Tx>(o: {
   }
 
   function giveBack(lane: Lane, delivery: Delivery<Tx>, delay: number): void {
-    const options = delay > 0 ? ({ delay, why: 'limit' } as const) : ({ why: 'stop' } as const)
-    void delivery
-      .release(options)
-      .catch((error: unknown) =>
-        log.warn({ job: delivery.envelope.id, error: messageOf(error) }, 'Could not give a job back.'),
-      )
-      .finally(() => {
-        lane.unsettled -= 1
-        unsettled -= 1
-        changed()
-      })
+    void executor.giveBack(delivery, delay > 0 ? { delay, why: 'limit' } : { why: 'stop' }).then(() => {
+      lane.unsettled -= 1
+      unsettled -= 1
+      changed()
+    })
+  }
+
+  /** Longer each time, until a handler of the task has ended: its jobs would only be handed around. */
+  function limitDelay({ envelope: { name } }: Delivery<Tx>): number {
+    const delay = limitDelays.get(name) ?? LIMIT_DELAY
+    limitDelays.set(name, Math.min(LONGEST_LIMIT_DELAY, delay * 1.1))
+    return delay
   }
 
   function atLimit(delivery: Delivery<Tx>): boolean {
@@ -206,6 +206,7 @@ export async function startIntake<Tx>(o: {
       lane.running -= 1
       for (const one of lanes) one.held = false
       perTask.set(name, perTask.get(name)! - 1)
+      limitDelays.delete(name)
       ahead.took(performance.now() - since)
       changed()
     })
@@ -219,14 +220,20 @@ export async function startIntake<Tx>(o: {
     pump()
   }
 
-  for (const lane of lanes) {
-    lane.consumer = await o.broker.consume({
-      queue: lane.name,
-      worker: o.worker,
-      prefetch: 0,
-      onDelivery: (delivery) => arrived(lane, delivery),
-    })
-    void lane.consumer.closed.then((error) => error && breakWith(error))
+  const closeLanes = async () => void (await Promise.all(lanes.map(async (lane) => lane.consumer?.stop())))
+  try {
+    for (const lane of lanes) {
+      lane.consumer = await o.broker.consume({
+        queue: lane.name,
+        worker: o.worker,
+        prefetch: 0,
+        onDelivery: (delivery) => arrived(lane, delivery),
+      })
+      void lane.consumer.closed.then((error) => error && breakWith(error))
+    }
+  } catch (error) {
+    await closeLanes()
+    throw error
   }
   allot()
 
@@ -246,13 +253,11 @@ export async function startIntake<Tx>(o: {
       for (const lane of lanes) {
         lane.credit = 0
         lane.buffered = 0
-        lane.consumer?.setPrefetch(0)
+        tell(lane)
       }
       for (const { lane, delivery } of buffer.splice(0)) giveBack(lane, delivery, 0)
     },
-    async close() {
-      await Promise.all(lanes.map(async (lane) => lane.consumer?.stop()))
-    },
+    close: closeLanes,
     idle: () =>
       new Promise((resolve) => {
         waitingForIdle.push(resolve)

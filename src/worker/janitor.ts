@@ -8,8 +8,8 @@ export interface Janitor {
 }
 
 const EVERY = 5_000
-const BATCH = 200
-const BETWEEN_BATCHES = 50
+const BATCH = 500
+const BETWEEN_BATCHES = 5
 
 export function startJanitor(o: { readonly jobs: Jobs; readonly log: Logger; readonly every?: number }): Janitor {
   const every = o.every ?? EVERY

@@ -18,9 +18,12 @@ import type { Worker, WorkOptions } from './types.js'
 const DEFAULT_GRACE = 25_000
 /** How long an aborted handler may take to notice, before its job is given back. */
 const ABORT_PATIENCE = 500
+/** How long a stop waits for each thing that it writes to the store. */
+const STORE_PATIENCE = 2_000
 // Node's timers hold 32 bits.
 const LONGEST_TIMER = 2 ** 31 - 1
 
+/** @throws what the store answers; then nothing of the worker is left. */
 export async function startWorker<Tx>(parts: ClientParts<Tx>, plan: WorkerPlan, options: WorkOptions): Promise<Worker> {
   const { session } = parts
   const { log } = session
@@ -56,7 +59,12 @@ export async function startWorker<Tx>(parts: ClientParts<Tx>, plan: WorkerPlan, 
     onPaused: (queues) => onPaused(queues),
     log,
   })
-  const intake = await startIntake({ broker: driver.broker, worker: id, plan, executor, paused, log })
+  const intake = await startIntake({ broker: driver.broker, worker: id, plan, executor, paused }).catch(
+    async (error: unknown) => {
+      await presence.leave().catch(() => {})
+      throw error
+    },
+  )
   onPaused = intake.setPaused
   const janitor = startJanitor({ jobs: driver.jobs, log })
 
@@ -72,29 +80,22 @@ export async function startWorker<Tx>(parts: ClientParts<Tx>, plan: WorkerPlan, 
     stopping.abort(new WorkerStoppingError())
     await intake.stop()
     // So that nobody takes what follows for a crash, should we be killed meanwhile.
-    await presence.beat()
+    await within(STORE_PATIENCE, presence.beat())
     const idle = intake.idle()
-    await within(ms, idle)
+    await Promise.race([within(ms, Promise.all([idle, executor.quiet()])), hurried])
     executor.abortAll(new WorkerStoppingError())
-    await within(ABORT_PATIENCE, idle)
+    await Promise.race([within(ABORT_PATIENCE, idle), hurried])
     executor.giveBackAll()
-    await idle
-    await intake.close()
-    await janitor.stop()
-    await presence
-      .leave()
-      .catch((error: unknown) => log.warn({ worker: id, error: messageOf(error) }, 'Could not sign off.'))
+    // From here on nothing may take long: what a store that is away keeps us from writing is left to the lease.
+    await within(STORE_PATIENCE, idle)
+    await within(STORE_PATIENCE, Promise.all([intake.close(), janitor.stop()]))
+    const left = presence.leave().catch((error: unknown) => {
+      log.warn({ worker: id, error: messageOf(error) }, 'Could not sign off.')
+    })
+    await within(STORE_PATIENCE, left)
     // Who hurries does not wait for it: what it would close ends with the process.
     await Promise.race([plan.onStop?.(), hurried])
     log.info({ worker: id }, 'Worker stopped.')
-  }
-
-  /** Resolves with `work`, or after `ms`, or when somebody hurries. */
-  async function within(ms: number, work: Promise<void>): Promise<void> {
-    const over = new AbortController()
-    const timeout = sleep(Math.min(ms, LONGEST_TIMER), undefined, { signal: over.signal }).catch(() => {})
-    await Promise.race([work, timeout, hurried])
-    over.abort()
   }
 
   function stop(o: { grace?: Duration } = {}): Promise<void> {
@@ -131,4 +132,12 @@ export async function startWorker<Tx>(parts: ClientParts<Tx>, plan: WorkerPlan, 
       return { ready: reasons.length === 0, reasons, running: executor.running, abandoned: executor.abandoned }
     },
   }
+}
+
+/** Resolves with `work`, or after `ms`, whichever comes first. */
+async function within(ms: number, work: Promise<unknown>): Promise<void> {
+  const over = new AbortController()
+  const timeout = sleep(Math.min(ms, LONGEST_TIMER), undefined, { signal: over.signal }).catch(() => {})
+  await Promise.race([work, timeout])
+  over.abort()
 }

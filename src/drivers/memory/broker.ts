@@ -7,9 +7,11 @@ import {
   type PolledDelivery,
   type PollingConsumer,
 } from '../../driver/polling.js'
-import { finish, keepError, move, stateNow, waitAgain, type Row, type Table } from './table.js'
+import { finish, holdKeyAgain, keepError, move, stateNow, waitAgain, type Row, type Table } from './table.js'
 
 const POLL_EVERY = 1_000
+/** A job that nobody looked at for so long was not given back again and again meanwhile. */
+const FORGOTTEN = 600_000
 
 export function createBroker(table: () => Table): Broker {
   const ofQueue = (queue: string) => [...table().rows.values()].filter((row) => row.envelope.queue === queue)
@@ -47,7 +49,7 @@ export function createBroker(table: () => Table): Broker {
       table().queues.delete(queue)
     },
     async publish({ envelopes }) {
-      const receipts = envelopes.map((envelope) => table().add(envelope))
+      const receipts = table().add(envelopes)
       table().emit('work')
       return receipts
     },
@@ -156,7 +158,7 @@ function deliveryOf(table: Table, row: Row, settled: (delivery: PolledDelivery<n
         row.result = result
         row.suspect = false
         finish(row, 'complete', now)
-        for (const child of publish) table.add(child)
+        table.add(publish)
       }),
     retry: ({ delay, error }) =>
       end((now) => {
@@ -176,7 +178,9 @@ function deliveryOf(table: Table, row: Row, settled: (delivery: PolledDelivery<n
     release: ({ delay = 0, why = 'stop' } = {}) =>
       end((now) => {
         if (why === 'later') row.suspect = false
-        if (why !== 'stop' && row.blocked?.why !== why) row.blocked = { why, since: now }
+        else holdKeyAgain(table, row)
+        const goesOn = row.blocked?.why === why && row.dueAt > now - FORGOTTEN
+        if (why !== 'stop' && !goesOn) row.blocked = { why, since: now }
         waitAgain(row, 'release', delay, now)
       }),
   }

@@ -34,6 +34,7 @@ export function memory(options: MemoryOptions = {}): StatefulDriver {
     lease,
   }
   let table: Table = createTable(options.maxCrashes ?? 3)
+  let connected = false
   const own = () => table
   return {
     name: 'memory',
@@ -44,6 +45,11 @@ export function memory(options: MemoryOptions = {}): StatefulDriver {
     state: createState(own),
     signals: { on: (topic, listener) => own().on(topic, listener) },
     async connect({ namespace = '' }) {
+      if (connected)
+        throw new ConfigurationError(
+          'This memory() driver belongs to another client already. Make one for each client.',
+        )
+      connected = true
       if (options.name === undefined) return
       const key = `${options.name}/${namespace}`
       table = shared.get(key) ?? table

@@ -1,4 +1,6 @@
 // The jobs port in memory.
+import { ConfigurationError } from '../../core/errors.js'
+import { isFinished } from '../../core/job.js'
 import type { JobQuery, Jobs, Moved } from '../../driver/driver.js'
 import { finish, move, recordOf, stateNow, type Row, type Table } from './table.js'
 
@@ -6,6 +8,8 @@ export function createJobs(table: () => Table): Jobs {
   const matching = (q: JobQuery) => [...table().rows.values()].filter((row) => matches(row, q)).reverse()
   const page = (q: JobQuery & { limit: number; cursor?: string }) => {
     const before = q.cursor === undefined ? Infinity : Number(q.cursor)
+    if (Number.isNaN(before))
+      throw new ConfigurationError(`cursor: ${JSON.stringify(q.cursor)} is none that a list has given.`)
     const rows = matching(q)
       .filter((row) => row.seq < before)
       .slice(0, q.limit)
@@ -36,10 +40,11 @@ export function createJobs(table: () => Table): Jobs {
   }
 
   return {
-    get: async ({ ids }) =>
+    get: async ({ ids, finished = false }) =>
       ids
         .map((id) => table().rows.get(id))
         .filter((row) => row !== undefined)
+        .filter((row) => !finished || isFinished(row.state))
         .map(recordOf),
     async list(q) {
       const { rows, cursor } = page(q)

@@ -2,7 +2,7 @@
 import type { DeadReason, JobError } from '../../core/errors.js'
 import type { Envelope } from '../../core/envelope.js'
 import { stateAfter, type JobState, type Move } from '../../core/job.js'
-import type { JobRecord, ReleaseReason } from '../../driver/driver.js'
+import { standing, type JobRecord, type Receipt, type ReleaseReason } from '../../driver/driver.js'
 
 /** A job; mutable, and its stored state is never `ready` before its time. */
 export interface Row {
@@ -37,7 +37,8 @@ export interface Table {
   readonly workers: Map<string, { beat: number; info: string; stopping: boolean }>
   readonly maxCrashes: number
   version: number
-  add(envelope: Envelope): { readonly id: string; readonly duplicate: boolean; readonly name?: string }
+  /** All, or none. @throws JobConflictError */
+  add(envelopes: readonly Envelope[]): Receipt[]
   /** The job that holds the key. */
   holder(name: string, key: string): Row | undefined
   on(topic: 'work' | 'done', listener: () => void): () => void
@@ -64,12 +65,20 @@ export function createTable(maxCrashes: number): Table {
     maxCrashes,
     version: 0,
     holder,
-    add(envelope) {
-      queues.add(envelope.queue)
-      const standing = rows.get(envelope.id) ?? (envelope.unique && holder(envelope.name, envelope.unique.key))
-      if (standing) return { id: standing.envelope.id, duplicate: true, name: standing.envelope.name }
-      rows.set(envelope.id, newRow(envelope, ++seq))
-      return { id: envelope.id, duplicate: false }
+    add(envelopes) {
+      for (const envelope of envelopes) {
+        const same = rows.get(envelope.id)
+        if (same) standing(envelope, same.envelope.name)
+      }
+      return envelopes.map((envelope) => {
+        queues.add(envelope.queue)
+        const same = rows.get(envelope.id)
+        if (same) return standing(envelope, same.envelope.name)
+        const held = envelope.unique && holder(envelope.name, envelope.unique.key)
+        if (held) return { id: held.envelope.id, duplicate: true }
+        rows.set(envelope.id, newRow(envelope, ++seq))
+        return { id: envelope.id, duplicate: false }
+      })
     },
     on(topic, listener) {
       const own = () => listener()
@@ -161,6 +170,12 @@ export function keepError(row: Row, error: JobError): void {
   row.errors = [...row.errors, error].slice(-5)
 }
 
+/** A key that was free from the start of the job on is held again when the job has not run after all, unless it is taken. */
+export function holdKeyAgain(table: Table, row: Row): void {
+  const { name, unique } = row.envelope
+  if (unique?.until === 'started') row.holdsKey ||= table.holder(name, unique.key) === undefined
+}
+
 /** Take every job from a worker that is gone. */
 export function takeBack(table: Table, worker: string, crashed: boolean): void {
   const now = Date.now()
@@ -173,6 +188,7 @@ export function takeBack(table: Table, worker: string, crashed: boolean): void {
       row.reason = 'crashed'
       finish(row, 'bury', now)
     } else {
+      if (!crashed) holdKeyAgain(table, row)
       row.suspect ||= crashed
       waitAgain(row, 'release', 0, now)
     }

@@ -126,12 +126,22 @@ export function createBroker(store: Store): Broker<SqliteHandle> {
     })
   }
 
+  async function purge(queue: string): Promise<number> {
+    let total = 0
+    for (let i = 0; i < sql().purges.length;) {
+      const removed = await store.commits.write((db) => db.run(sql().purges[i]!, queue), PURGE_BATCH)
+      total += removed
+      if (removed < PURGE_BATCH) i++
+    }
+    return total
+  }
+
   return {
     consume,
     publish({ envelopes, tx }) {
       const write = (db: Db) => store.publish(db, envelopes, Date.now())
       if (tx !== undefined) return Promise.resolve(store.inTransaction(tx, write))
-      return store.commits.write(write).then((receipts) => {
+      return store.commits.write(write, envelopes.length).then((receipts) => {
         if (receipts.some((receipt) => !receipt.duplicate)) store.notify('work')
         return receipts
       })
@@ -141,20 +151,16 @@ export function createBroker(store: Store): Broker<SqliteHandle> {
       await store.commits.write((db) => db.run(sql().declare, name, Date.now()))
     },
     list: async () => store.read((db) => db.all(sql().queues).map((row) => String(row['name']))),
-    remove: ({ queue }) =>
-      store.commits.write((db) => {
+    async remove({ queue }) {
+      await purge(queue)
+      await store.commits.write((db) => {
         if (db.get(sql().inHands, queue))
           throw new ConfigurationError(`Queue "${queue}" has jobs in workers' hands. Stop its workers, then remove it.`)
-        db.run(sql().removeWaiting, queue)
         db.run(sql().removeQueue, queue)
-      }),
-    stats: async ({ queue }) => store.read((db) => statsOf(db.get(sql().stats, queue, Date.now())!, Date.now())),
-    async purge({ queue }) {
-      let total = 0
-      for (let removed = 1; removed > 0; total += removed)
-        removed = await store.commits.write((db) => db.run(sql().purge, queue))
-      return total
+      })
     },
+    stats: async ({ queue }) => store.read((db) => statsOf(db.get(sql().stats, queue, Date.now())!, Date.now())),
+    purge: ({ queue }) => purge(queue),
   }
 }
 
@@ -185,11 +191,12 @@ function statementsOf(t: Tables) {
   const queues = `SELECT name FROM ${t.queues} ORDER BY name`
   const declare = `INSERT INTO ${t.queues} (name, declared_at) VALUES (?, ?) ON CONFLICT DO NOTHING`
   const inHands = `SELECT 1 FROM ${t.jobs} WHERE state = 'active' AND queue = ?`
-  const removeWaiting = `DELETE FROM ${t.jobs} WHERE queue = ? AND state IN ('ready', 'scheduled')`
   const removeQueue = `DELETE FROM ${t.queues} WHERE name = ?`
-  const purge = `
-    DELETE FROM ${t.jobs} WHERE seq IN (
-      SELECT seq FROM ${t.jobs} WHERE queue = ? AND state IN ('ready', 'scheduled') LIMIT ${PURGE_BATCH})`
+  // One for each partial index: a condition that fits none of them would read every job.
+  const purges = [`state = 'ready' AND suspect = 0`, `state = 'ready' AND suspect = 1`, `state = 'scheduled'`].map(
+    (waiting) =>
+      `DELETE FROM ${t.jobs} WHERE seq IN (SELECT seq FROM ${t.jobs} WHERE queue = ? AND ${waiting} LIMIT ${PURGE_BATCH})`,
+  )
   return {
     claimable,
     promote,
@@ -201,9 +208,8 @@ function statementsOf(t: Tables) {
     queues,
     declare,
     inHands,
-    removeWaiting,
     removeQueue,
-    purge,
+    purges,
   }
 }
 

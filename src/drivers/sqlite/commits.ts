@@ -1,7 +1,7 @@
 // The one writer of a process: operations of one turn share a transaction, waiting for the lock never blocks the loop,
 // and an operation that fails takes none of its neighbours with it.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { BrokerUnavailableError, ClientClosedError, hasCode, messageOf } from '../../core/errors.js'
+import { BrokerUnavailableError, ClientClosedError, messageOf } from '../../core/errors.js'
 import { createBatcher, type Outcome } from '../../driver/batching.js'
 import { sqliteCode, type Db } from './engine.js'
 
@@ -9,49 +9,59 @@ import { sqliteCode, type Db } from './engine.js'
 export type Operation<T> = (db: Db) => T
 
 export interface Commits {
-  /** Resolves with what the operation gave once it is durable. */
-  write<T>(operation: Operation<T>): Promise<T>
+  /**
+   * Resolves with what the operation gave once it is durable. Rejects when the lock cannot be had within the timeout.
+   * @param rows about how many rows it writes
+   */
+  write<T>(operation: Operation<T>, rows?: number): Promise<T>
   /** Wait for what is under way, then refuse everything. */
   close(): Promise<void>
 }
 
-/** Operations per transaction; enough to make one fsync cheap, few enough to let other processes in. */
-const MAX_BATCH = 500
+interface Write {
+  readonly operation: Operation<unknown>
+  readonly rows: number
+  readonly since: number
+}
+
+/** Rows per transaction; enough to make one fsync cheap, few enough to let other processes and the event loop in. */
+const MAX_ROWS = 1_000
 const LONGEST_WAIT = 50
 
 export function createCommits(o: { db(): Db; file: string; timeout(): number }): Commits {
   let closed = false
-  const batcher = createBatcher<Operation<unknown>, unknown>({ maxBatch: MAX_BATCH, flush })
+  const batcher = createBatcher<Write, unknown>({ maxBatch: MAX_ROWS, weigh: ({ rows }) => rows, flush })
 
-  async function flush(operations: readonly Operation<unknown>[]): Promise<Outcome<unknown>[]> {
-    try {
-      return (await transaction(operations)).map((value) => ({ ok: true, value }))
-    } catch (error) {
-      if (operations.length === 1 || hasCode(error, 'ERR_BROKER_UNAVAILABLE'))
-        return operations.map(() => ({ ok: false, error }))
-    }
-    const outcomes: Outcome<unknown>[] = []
-    for (const operation of operations) outcomes.push(...(await flush([operation])))
-    return outcomes
-  }
-
-  async function transaction(operations: readonly Operation<unknown>[]): Promise<unknown[]> {
-    const deadline = performance.now() + o.timeout()
-    for (let wait = 1; ; wait = Math.min(LONGEST_WAIT, wait * 2)) {
+  async function flush(writes: readonly Write[]): Promise<Outcome<unknown>[]> {
+    const outcomes = new Map<Write, Outcome<unknown>>()
+    let left = writes
+    for (let wait = 1; left.length > 0; wait = Math.min(LONGEST_WAIT, wait * 2)) {
       try {
-        return atOnce(o.db(), operations)
+        const values = atOnce(o.db(), left)
+        left.forEach((write, i) => outcomes.set(write, { ok: true, value: values[i] }))
+        break
       } catch (error) {
-        if (!isBusy(error)) throw translate(error, o.file)
-        if (performance.now() > deadline) throw lockedTooLong(o.file, o.timeout(), error)
+        if (!isBusy(error)) {
+          // Somebody's own fault takes no neighbour with it; a fault of the file takes everybody.
+          if (left.length > 1) for (const write of left) outcomes.set(write, (await flush([write]))[0]!)
+          else outcomes.set(left[0]!, { ok: false, error: translate(error, o.file) })
+          break
+        }
+        left = left.filter((write) => {
+          const expired = performance.now() - write.since >= o.timeout()
+          if (expired) outcomes.set(write, { ok: false, error: lockedTooLong(o.file, o.timeout(), error) })
+          return !expired
+        })
       }
       await sleep(wait / 2 + (Math.random() * wait) / 2)
     }
+    return writes.map((write) => outcomes.get(write)!)
   }
 
   return {
-    async write<T>(operation: Operation<T>): Promise<T> {
+    async write<T>(operation: Operation<T>, rows = 1): Promise<T> {
       if (closed) throw new ClientClosedError()
-      return (await batcher.add(operation)) as T
+      return (await batcher.add({ operation, rows, since: performance.now() })) as T
     },
     async close() {
       closed = true
@@ -62,10 +72,10 @@ export function createCommits(o: { db(): Db; file: string; timeout(): number }):
 
 // IMMEDIATE: a transaction that reads first and then writes fails at once when another writer came between, and no
 // timeout helps (https://www.sqlite.org/rescode.html#busy_snapshot).
-function atOnce(db: Db, operations: readonly Operation<unknown>[]): unknown[] {
+function atOnce(db: Db, writes: readonly Write[]): unknown[] {
   db.exec('BEGIN IMMEDIATE')
   try {
-    const results = operations.map((operation) => operation(db))
+    const results = writes.map(({ operation }) => operation(db))
     db.exec('COMMIT')
     return results
   } catch (error) {

@@ -77,9 +77,14 @@ export function sameDatabase(
     throw new ConfigurationError(
       `{ tx } is no database of this driver's SQLite library (${own.engine.name}). Create the driver with the class your code uses: sqlite({ file, engine: Database }).`,
     )
-  const { name, location } = handle as { name?: unknown; location?: () => string | null }
-  const opened = typeof location === 'function' ? location.call(handle) : name
-  if (typeof opened === 'string' && !isSameFile(opened, own.path))
-    throw new ConfigurationError(`{ tx } has ${opened} open, but the jobs are in ${own.file}. Open the same file.`)
+  const main = handle
+    .prepare('PRAGMA database_list')
+    .all()
+    .find((row) => (row as Row)['name'] === 'main') as Row | undefined
+  const opened = String(main?.['file'] ?? '')
+  if (!isSameFile(opened, own.path))
+    throw new ConfigurationError(
+      `{ tx } has ${opened || 'a database in memory'} open, but the jobs are in ${own.file}. Open the same file.`,
+    )
   return handle
 }

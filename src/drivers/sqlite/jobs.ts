@@ -1,4 +1,5 @@
 // The jobs port: look up, list, count, the operator's moves, and retention.
+import { ConfigurationError } from '../../core/errors.js'
 import type { Jobs, Moved } from '../../driver/driver.js'
 import type { Db, Row } from './engine.js'
 import type { Tables } from './migrations.js'
@@ -9,7 +10,11 @@ export function createJobs(store: Store): Jobs {
   const sql = store.statements(statementsOf)
   const cursorOf = (rows: readonly Row[], limit: number) =>
     rows.length < limit ? {} : { cursor: String(rows.at(-1)!['seq']) }
-  const before = (cursor: string | undefined) => (cursor === undefined ? Number.MAX_SAFE_INTEGER : Number(cursor) || 0)
+  const before = (cursor: string | undefined) => {
+    if (cursor === undefined) return Number.MAX_SAFE_INTEGER
+    if (/^\d{1,15}$/.test(cursor)) return Number(cursor)
+    throw new ConfigurationError(`cursor: ${JSON.stringify(cursor)} is none that a list has given.`)
+  }
 
   function toReady(db: Db, row: Row, now: number): Moved | undefined {
     const { id, name, seq, unique_key: key } = row
@@ -33,10 +38,10 @@ export function createJobs(store: Store): Jobs {
   }
 
   return {
-    get: async ({ ids }) =>
+    get: async ({ ids, finished = false }) =>
       store.read((db) => {
         const now = Date.now()
-        const rows = db.all(sql().byId, JSON.stringify(ids))
+        const rows = db.all(finished ? sql().finishedById : sql().byId, JSON.stringify(ids))
         return rows.map((row) => recordOf(row, now))
       }),
     list: async (o) =>
@@ -52,13 +57,16 @@ export function createJobs(store: Store): Jobs {
         return Number(db.get(sql().count(where), ...values)?.['n'])
       }),
     async move(o) {
+      // Found without the lock, which a filter that fits little would hold for long; each move checks its job's state again.
+      const rows = store.read((db) => {
+        const { where, values } = conditionOf(o, Date.now())
+        return db.all(sql().page(where), ...values, before(o.cursor), o.limit)
+      })
       const outcome = await store.commits.write((db) => {
         const now = Date.now()
-        const { where, values } = conditionOf(o, now)
-        const rows = db.all(sql().page(where), ...values, before(o.cursor), o.limit)
         const moved = rows.map((row) => moveOne(db, row, o.to, now)).filter((one) => one !== undefined)
         return { moved, ...cursorOf(rows, o.limit) }
-      })
+      }, rows.length)
       if (outcome.moved.length > 0) {
         if (o.to === 'ready') store.notify('work')
         else store.notify('done')
@@ -75,6 +83,7 @@ export function createJobs(store: Store): Jobs {
 function statementsOf(t: Tables) {
   const page = (where: string) => `SELECT * FROM ${t.jobs} WHERE ${where} AND seq < ? ORDER BY seq DESC LIMIT ?`
   const count = (where: string) => `SELECT count(*) AS n FROM ${t.jobs} WHERE ${where}`
+  const finishedById = `SELECT * FROM ${t.jobs} WHERE id IN (SELECT value FROM json_each(?)) AND state IN ('completed', 'dead', 'cancelled')`
   const byId = `SELECT * FROM ${t.jobs} WHERE id IN (SELECT value FROM json_each(?))`
   const holder = `SELECT id FROM ${t.jobs} WHERE name = ? AND unique_key = ? AND holds_key = 1`
   const free = `UPDATE ${t.jobs} SET holds_key = 0 WHERE name = ? AND unique_key = ? AND holds_key = 1 AND state = 'completed' AND coalesce(unique_until_at, 0) <= ?`
@@ -82,7 +91,7 @@ function statementsOf(t: Tables) {
   const revive = `
     UPDATE ${t.jobs} SET state = 'ready', due_at = ?, attempts = 0, crashes = 0, suspect = (reason = 'crashed'),
       reason = NULL, blocked = NULL, blocked_since = NULL, finished_at = NULL, prune_at = NULL,
-      expires_at = ? + (expires_at - enqueued_at), holds_key = unique_key IS NOT NULL
+      expires_at = ? + expires_in, holds_key = unique_key IS NOT NULL
     WHERE seq = ? AND state = 'dead'`
   const runNow = `UPDATE ${t.jobs} SET state = 'ready', due_at = ?, blocked = NULL WHERE seq = ? AND state = 'scheduled'`
   const cancelWaiting = `
@@ -92,5 +101,19 @@ function statementsOf(t: Tables) {
   const remove = `DELETE FROM ${t.jobs} WHERE seq = ? AND state <> 'active'`
   const prune = `DELETE FROM ${t.jobs} WHERE seq IN (SELECT seq FROM ${t.jobs} WHERE prune_at <= ? LIMIT ?)`
   const prunable = `SELECT 1 FROM ${t.jobs} WHERE prune_at <= ? LIMIT 1`
-  return { page, count, byId, holder, free, revive, runNow, cancelWaiting, cancelActive, remove, prune, prunable }
+  return {
+    page,
+    count,
+    byId,
+    finishedById,
+    holder,
+    free,
+    revive,
+    runNow,
+    cancelWaiting,
+    cancelActive,
+    remove,
+    prune,
+    prunable,
+  }
 }

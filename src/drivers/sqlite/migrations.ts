@@ -49,6 +49,7 @@ const STEPS: readonly Step[] = [
       headers TEXT NOT NULL,
       enqueued_at INTEGER NOT NULL,
       expires_at INTEGER,
+      expires_in INTEGER,
       unique_key TEXT,
       unique_until TEXT,
       unique_until_at INTEGER,
@@ -77,8 +78,9 @@ const STEPS: readonly Step[] = [
     -- Partial, so that finished jobs cost nothing where work is found.
     CREATE INDEX "${t.prefix}jobs_ready" ON ${t.jobs} (queue, priority DESC, due_at, seq) WHERE state = 'ready' AND suspect = 0;
     CREATE INDEX "${t.prefix}jobs_suspect" ON ${t.jobs} (queue, due_at, seq) WHERE state = 'ready' AND suspect = 1;
-    CREATE INDEX "${t.prefix}jobs_scheduled" ON ${t.jobs} (queue, due_at) WHERE state = 'scheduled';
+    CREATE INDEX "${t.prefix}jobs_scheduled" ON ${t.jobs} (queue, due_at, attempts) WHERE state = 'scheduled';
     CREATE INDEX "${t.prefix}jobs_active" ON ${t.jobs} (worker) WHERE state = 'active';
+    CREATE INDEX "${t.prefix}jobs_dead_newest" ON ${t.jobs} (seq) WHERE state = 'dead';
     CREATE INDEX "${t.prefix}jobs_dead" ON ${t.jobs} (queue, seq) WHERE state = 'dead';
     CREATE INDEX "${t.prefix}jobs_prune" ON ${t.jobs} (prune_at) WHERE prune_at IS NOT NULL;
     CREATE UNIQUE INDEX "${t.prefix}jobs_unique" ON ${t.jobs} (name, unique_key) WHERE holds_key = 1;

@@ -32,6 +32,8 @@ export interface SqliteSettings {
   readonly create: boolean
 }
 
+/** A wake-up that was lost must not cost more. */
+const LONGEST_POLL = 60_000
 const KNOWN = ['file', 'engine', 'lease', 'pollEvery', 'maxCrashes', 'create']
 
 /** @throws ConfigurationError that names the option and its value. */
@@ -55,7 +57,7 @@ export function settingsOf(options: SqliteOptions): SqliteSettings {
     file: options.file,
     engine: options.engine,
     lease,
-    pollEvery: Math.max(1, toMs(options.pollEvery ?? '1s', 'pollEvery')),
+    pollEvery: Math.min(LONGEST_POLL, Math.max(1, toMs(options.pollEvery ?? '1s', 'pollEvery'))),
     maxCrashes,
     create: options.create ?? true,
   }
@@ -78,7 +80,9 @@ export function optionsFromUrl(url: string): SqliteOptions {
       throw new ConfigurationError(
         `"${url}": there is no setting "${key}". The settings are: ${KNOWN.slice(2).join(', ')}.`,
       )
-    options[key] = key === 'maxCrashes' ? Number(value) : key === 'create' ? value !== 'false' : value
+    if (key === 'create' && value !== 'true' && value !== 'false')
+      throw new ConfigurationError(`"${url}": create is true or false, not "${value}".`)
+    options[key] = key === 'maxCrashes' ? Number(value) : key === 'create' ? value === 'true' : value
   }
   return options as unknown as SqliteOptions
 }

@@ -1,6 +1,6 @@
 // Writing new jobs: one row each, its unique key in the same step.
 import type { Envelope } from '../../core/envelope.js'
-import type { Receipt } from '../../driver/driver.js'
+import { standing, type Receipt } from '../../driver/driver.js'
 import type { Db } from './engine.js'
 import type { Tables } from './migrations.js'
 
@@ -9,9 +9,9 @@ export type Publish = (db: Db, envelopes: readonly Envelope[], now: number) => R
 
 export function createPublish(t: Tables): Publish {
   const insert = `
-    INSERT INTO ${t.jobs} (id, queue, name, state, priority, due_at, body, headers, enqueued_at, expires_at,
+    INSERT INTO ${t.jobs} (id, queue, name, state, priority, due_at, body, headers, enqueued_at, expires_at, expires_in,
       unique_key, unique_until, unique_until_at, holds_key, job_group, keep_completed, keep_dead)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO NOTHING`
   const nameOfId = `SELECT name FROM ${t.jobs} WHERE id = ?`
   const holderOfKey = `SELECT id, state, unique_until_at FROM ${t.jobs} WHERE name = ? AND unique_key = ? AND holds_key = 1`
@@ -30,9 +30,9 @@ export function createPublish(t: Tables): Publish {
   function add(db: Db, e: Envelope, now: number): Receipt {
     if (e.unique) {
       const same = db.get(nameOfId, e.id)
-      if (same) return { id: e.id, duplicate: true, name: String(same['name']) }
+      if (same) return standing(e, String(same['name']))
       const id = holder(db, e.name, e.unique.key, now)
-      if (id !== undefined) return { id, duplicate: true, name: e.name }
+      if (id !== undefined) return { id, duplicate: true }
     }
     const due = e.notBefore ?? e.enqueuedAt
     const until = e.unique?.until
@@ -48,6 +48,7 @@ export function createPublish(t: Tables): Publish {
       JSON.stringify(e.headers),
       e.enqueuedAt,
       e.expiresAt ?? null,
+      e.expiresAt === undefined ? null : e.expiresAt - e.enqueuedAt,
       e.unique?.key ?? null,
       until === undefined ? null : typeof until === 'number' ? 'time' : until,
       typeof until === 'number' ? e.enqueuedAt + until : null,
@@ -57,7 +58,7 @@ export function createPublish(t: Tables): Publish {
       e.keep.dead,
     )
     if (inserted === 1) return { id: e.id, duplicate: false }
-    return { id: e.id, duplicate: true, name: String(db.get(nameOfId, e.id)?.['name']) }
+    return standing(e, String(db.get(nameOfId, e.id)?.['name']))
   }
 
   return (db, envelopes, now) => {

@@ -19,9 +19,15 @@ export interface Settle {
 /** Reasons of death that a handler's run leads to; the others spend no attempt. */
 const SPENT: readonly DeadReason[] = ['failed', 'invalid-output']
 
+/** A job that nobody looked at for so long was not given back again and again meanwhile. */
+const FORGOTTEN = 600_000
+
 export function createSettle(t: Tables, maxCrashes: number): Settle {
   const mine = `id = ? AND run = ? AND state = 'active'`
   const letGo = `worker = NULL, start_written = 0, progress = NULL, note = NULL`
+  // A key that was free from the start of the job on is held again when the job has not run after all, unless it is taken.
+  const keyAgain = `(holds_key OR (unique_until IS 'started' AND NOT EXISTS (
+    SELECT 1 FROM ${t.jobs} AS other WHERE other.name = ${t.jobs}.name AND other.unique_key = ${t.jobs}.unique_key AND other.holds_key = 1)))`
   const appended = `json_insert(CASE WHEN json_array_length(errors) >= 5 THEN json_remove(errors, '$[0]') ELSE errors END, '$[#]', json(?))`
 
   // A job that was cancelled while it ran ends cancelled, whatever its handler made of it.
@@ -46,14 +52,16 @@ export function createSettle(t: Tables, maxCrashes: number): Settle {
   const release = `
     UPDATE ${t.jobs} SET state = ?, due_at = coalesce(?, due_at),
       suspect = CASE WHEN ? = 'later' THEN 0 ELSE suspect END,
-      blocked_since = CASE WHEN ? IN ('stop', blocked) THEN blocked_since ELSE ? END,
+      blocked_since = CASE WHEN ? IN ('stop', blocked) AND due_at > ? THEN blocked_since ELSE ? END,
+      holds_key = CASE WHEN ? = 'later' THEN holds_key ELSE ${keyAgain} END,
       blocked = coalesce(?, blocked), ${letGo}
     WHERE ${mine}`
   const start = `UPDATE ${t.jobs} SET start_written = 1 WHERE ${mine}`
   const note = `UPDATE ${t.jobs} SET progress = coalesce(?, progress), note = coalesce(?, note) WHERE ${mine}`
   const held = `SELECT id, run, start_written, cancelling, crashes FROM ${t.jobs} WHERE state = 'active' AND worker = ?`
   const suspect = `
-    UPDATE ${t.jobs} SET state = 'ready', suspect = max(suspect, ?), crashes = ?, ${letGo}
+    UPDATE ${t.jobs} SET state = 'ready', suspect = max(suspect, ?), crashes = ?,
+      holds_key = CASE WHEN ? THEN holds_key ELSE ${keyAgain} END, ${letGo}
     WHERE ${mine}`
 
   const json = (error: JobError) => JSON.stringify(error)
@@ -82,7 +90,9 @@ export function createSettle(t: Tables, maxCrashes: number): Settle {
         delay > 0 ? now + delay : null,
         why,
         why,
+        now - FORGOTTEN,
         now,
+        why,
         why === 'stop' ? null : why,
       ),
     takeBack(db, worker, { crashed, now }) {
@@ -95,7 +105,7 @@ export function createSettle(t: Tables, maxCrashes: number): Settle {
           const error = { name: 'WorkerCrashed', message, at: now }
           settle.dead(db, id, run, { reason: 'crashed', error, now })
           db.run(`UPDATE ${t.jobs} SET crashes = ? WHERE id = ?`, crashes, id)
-        } else db.run(suspect, crashed ? 1 : 0, crashes, id, run)
+        } else db.run(suspect, crashed ? 1 : 0, crashes, crashed ? 1 : 0, id, run)
       }
     },
   }

@@ -99,18 +99,23 @@ export function createStore(settings: SqliteSettings): Store {
     notify: (topic) => store.signals.emit(topic),
     logLookError: (error, queue) => options?.log('warn', describeLookError(error), { queue }),
     async connect(o) {
-      if (db) return
+      if (options)
+        throw new ConfigurationError(
+          'This sqlite() driver belongs to another client already. Make one for each client.',
+        )
       options = o
       tables = tablesOf(o.namespace)
       publish = createPublish(tables)
       settle = createSettle(tables, settings.maxCrashes)
       path = canonicalPath(settings.file)
-      const opened = await untilUnlocked(() => openFile(settings, path, engine(), o.migrate))
+      let opened: Db | undefined
       try {
+        opened = await untilUnlocked(() => openFile(settings, path, engine(), o.migrate))
         if (o.migrate) await setupOn(opened)
         else checkVersion(schemaVersion(opened, tables), settings.file)
       } catch (error) {
-        opened.close()
+        opened?.close()
+        options = undefined // a dial that failed may be tried again
         throw error
       }
       db = opened

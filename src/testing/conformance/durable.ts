@@ -1,5 +1,5 @@
 // P1: durable, or an error.
-import { z } from './tasks.js'
+import { other, z } from './tasks.js'
 import type { ConformanceCase } from './case.js'
 import { assert, codeOf, envelope, QUEUE, recordOf } from './stage.js'
 
@@ -38,7 +38,7 @@ export const durableCases: readonly ConformanceCase[] = [
       const one = envelope()
       await driver.broker.publish({ envelopes: [one] })
       const [again] = await driver.broker.publish({ envelopes: [{ ...one, body: '{"other":1}' }] })
-      assert.deepEqual(again, { id: one.id, duplicate: true, name: one.name })
+      assert.deepEqual(again, { id: one.id, duplicate: true })
       assert.equal((await recordOf(driver, one.id)).envelope.body, '{}')
       assert.equal(await driver.jobs.count({}), 1)
     },
@@ -73,8 +73,14 @@ export const durableCases: readonly ConformanceCase[] = [
     async run(stage) {
       const client = stage.client()
       await client.enqueue(z, { n: 1 }, { id: 'taken' })
-      const { other } = await import('./tasks.js')
       assert.equal(await codeOf(() => client.enqueue(other, undefined, { id: 'taken' })), 'ERR_JOB_CONFLICT')
+      const ids = ['free', 'taken']
+      const many = client.enqueueMany(other, [undefined, undefined], { each: () => ({ id: ids.shift()! }) })
+      assert.equal(await codeOf(() => many), 'ERR_JOB_CONFLICT')
+      assert.deepEqual(
+        (await client.jobs.list()).jobs.map((job) => job.id),
+        ['taken'],
+      )
     },
   },
   {
@@ -109,8 +115,10 @@ export const durableCases: readonly ConformanceCase[] = [
       const { tx, commit } = stage.place.transaction!()
       const job = client.enqueue(z, { n: 1 }, { tx })
       assert.throws(() => client.enqueue(z, { n: 'one' as unknown as number }, { tx }), { code: 'ERR_VALIDATION' })
+      void client.enqueue(other, undefined, { tx, id: 'other' })
+      assert.throws(() => client.enqueue(z, { n: 1 }, { tx, id: 'other' }), { code: 'ERR_JOB_CONFLICT' })
       await commit()
-      assert.equal((await client.jobs.list()).jobs.length, 1)
+      assert.equal((await client.jobs.list()).jobs.length, 2)
       assert.equal((await (await job).info()).state, 'ready')
       assert.equal(await codeOf(() => client.enqueue(z, { n: 1 }, { tx: {} })), 'ERR_CONFIGURATION')
     },

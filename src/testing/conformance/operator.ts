@@ -49,6 +49,34 @@ export const operatorCases: readonly ConformanceCase[] = [
   {
     promise: 'P15',
     level: 'runtime',
+    name: 'a queue that was paused and resumed while its job ran is worked on',
+    async run(stage) {
+      const { defineTask } = await import('../../core/task.js')
+      const client = stage.client()
+      const tasks = ['left', 'right'].map((queue) => defineTask(queue, { queue }))
+      const gates = tasks.map(() => ({ started: deferred(), finish: deferred() }))
+      const handlers = tasks.map((task, i) =>
+        handle(task, async () => {
+          gates[i]!.started.resolve()
+          await gates[i]!.finish.promise
+        }),
+      )
+      await client.work({ concurrency: 2, handlers })
+      const running = await Promise.all(tasks.map((task) => client.enqueue(task)))
+      await Promise.all(gates.map((gate) => gate.started.promise))
+      await client.queues.pause('left')
+      await twoBeats()
+      await client.queues.resume('left')
+      await twoBeats()
+      gates[0]!.finish.resolve()
+      await running[0]!.result()
+      await (await client.enqueue(tasks[0]!)).result()
+      gates[1]!.finish.resolve()
+    },
+  },
+  {
+    promise: 'P15',
+    level: 'runtime',
     name: 'a pause survives restarts: a worker that starts later takes nothing from the queue',
     async run(stage) {
       const client = stage.client()

@@ -54,6 +54,30 @@ export const outageCases: readonly ConformanceCase[] = [
     },
   },
   {
+    promise: 'P4',
+    level: 'runtime',
+    name: 'a stop ends in time also while the store is away',
+    needs,
+    async run(stage) {
+      const client = stage.client({ publishTimeout: 200 })
+      const [started, finish] = [deferred(), deferred()]
+      const worker = await client.work({
+        handlers: [
+          handle(other, async () => {
+            started.resolve()
+            await finish.promise
+          }),
+        ],
+      })
+      await client.enqueue(other)
+      await started.promise
+      const outage = await stage.place.outage!()
+      finish.resolve()
+      await worker.stop({ grace: 100 })
+      await outage.end()
+    },
+  },
+  {
     promise: 'P19',
     level: 'runtime',
     name: 'a dial that failed is tried again at the next call',

@@ -134,4 +134,24 @@ export const retryCases: readonly ConformanceCase[] = [
       assert.equal(ran, 1)
     },
   },
+  {
+    promise: 'P5',
+    level: 'runtime',
+    name: 'a RetryLaterError with a delay that is none fails the attempt, and so ends',
+    async run(stage) {
+      const client = stage.client()
+      let ran = 0
+      await client.work({
+        handlers: [
+          handle(other, () => {
+            ran++
+            throw new RetryLaterError('5 minutes')
+          }),
+        ],
+      })
+      const job = await client.enqueue(other)
+      assert.equal(await codeOf(() => job.result()), 'ERR_JOB_FAILED')
+      assert.deepEqual([ran, (await job.info()).errors.length], [3, 3])
+    },
+  },
 ]

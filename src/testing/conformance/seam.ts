@@ -1,4 +1,5 @@
 // What the runtime builds on: state under compare-and-set, signals, queues, set-up and close.
+import { defineTask } from '../../core/task.js'
 import { handle } from '../../worker/define.js'
 import type { ConformanceCase } from './case.js'
 import { assert, codeOf, deferred, envelope, QUEUE, until } from './stage.js'
@@ -129,7 +130,6 @@ export const seamCases: readonly ConformanceCase[] = [
     level: 'runtime',
     name: 'queues share a worker by weight, within their own limits and those of their handlers',
     async run(stage) {
-      const { defineTask } = await import('../../core/task.js')
       const client = stage.client()
       const names = ['heavy', 'light', 'capped'] as const
       const tasks = names.map((queue) => defineTask(queue, { queue }))
@@ -220,6 +220,23 @@ export const seamCases: readonly ConformanceCase[] = [
       })
       await (await client.enqueue(other)).result()
       assert.deepEqual(seen, ['in nothing', 'handler', 'out'])
+      const forgetful = stage.client()
+      const slow = defineTask('slow', { queue: 'slow', retry: false })
+      await forgetful.work({
+        middleware: [
+          async (_ctx, next) => {
+            void next()
+          },
+        ],
+        handlers: [
+          handle(slow, async () => {
+            await new Promise((resolve) => setImmediate(resolve))
+            throw new Error('late')
+          }),
+        ],
+      })
+      const late = await forgetful.enqueue(slow)
+      assert.equal(await codeOf(() => late.result()), 'ERR_JOB_FAILED')
       broken = true
       const job = await client.enqueue(other)
       assert.equal(await codeOf(() => job.result()), 'ERR_JOB_FAILED')

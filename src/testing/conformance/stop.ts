@@ -1,4 +1,6 @@
 // P4: bounded stop. P6: timeouts. P7: cancel from any process.
+import type { StandardSchemaV1 } from '@standard-schema/spec'
+import { unchecked } from '../../core/schema.js'
 import { defineTask } from '../../core/task.js'
 import { fixed } from '../../core/retry.js'
 import { handle } from '../../worker/define.js'
@@ -103,6 +105,54 @@ export const stopCases: readonly ConformanceCase[] = [
       await first
       assert.equal(closed, 1)
       assert.equal((await job.info()).state, 'ready')
+    },
+  },
+  {
+    promise: 'P4',
+    level: 'runtime',
+    name: "whatever of the user's code hangs or throws, a stop without grace ends, and close closes",
+    async run(stage) {
+      const never = deferred()
+      stage.after(() => never.resolve())
+      const hangs: StandardSchemaV1<number> = {
+        '~standard': { version: 1, vendor: 'test', validate: () => never.promise.then(() => ({ value: 1 })) },
+      }
+      const stuck = defineTask('stuck', { queue: QUEUE, input: unchecked<number>() })
+      const late = { ...stuck, '~spec': { ...stuck['~spec']!, input: hangs } }
+      const seen: string[] = []
+      const client = stage.client()
+      const worker = await client.work({
+        handlers: [
+          handle(late, () => void seen.push('a handler began after the stop')),
+          handle(
+            shortOnce,
+            () => {
+              throw new Error('dies')
+            },
+            {
+              onDead: () => {
+                seen.push('onDead')
+                return never.promise
+              },
+            },
+          ),
+        ],
+        onStop: () => {
+          throw new Error('onStop failed')
+        },
+      })
+      const waiting = await client.enqueue(stuck, 1)
+      await client.enqueue(shortOnce)
+      await until(() => seen.includes('onDead'), 'onDead')
+      await until(async () => (await waiting.info()).state === 'active', 'the schema to hang')
+      await assert.rejects(worker.stop({ grace: 0 }), /onStop failed/)
+      const info = await waiting.info()
+      assert.deepEqual([info.state, info.attempt], ['ready', 0])
+      never.resolve()
+      await client.close().catch(() => {})
+      assert.equal(await codeOf(() => client.enqueue(stuck, 1)), 'ERR_CLIENT_CLOSED')
+      assert.equal(await codeOf(() => client.work({ handlers: [handle(stuck, () => {})] })), 'ERR_CLIENT_CLOSED')
+      assert.deepEqual(seen, ['onDead'])
     },
   },
   {

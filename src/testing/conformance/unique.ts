@@ -20,7 +20,7 @@ export const uniqueCases: readonly ConformanceCase[] = [
       const driver = await stage.driver()
       const publish = async (one = keyed()) => (await driver.broker.publish({ envelopes: [one] }))[0]!
       const first = await publish()
-      assert.deepEqual(await publish(), { id: first.id, duplicate: true, name: 'task' })
+      assert.deepEqual(await publish(), { id: first.id, duplicate: true })
       assert.equal((await publish(keyed('finished', 'another task'))).duplicate, false)
       const hand = await stage.hand(driver)
       const delivery = await hand.next()
@@ -67,8 +67,20 @@ export const uniqueCases: readonly ConformanceCase[] = [
       const driver = await stage.driver()
       const [receipt] = await driver.broker.publish({ envelopes: [keyed('started')] })
       assert.equal((await driver.broker.publish({ envelopes: [keyed('started')] }))[0]!.id, receipt!.id)
-      await (await stage.hand(driver, { prefetch: 1 })).next()
-      assert.equal((await driver.broker.publish({ envelopes: [keyed('started')] }))[0]!.duplicate, false)
+      const hand = await stage.hand(driver, { prefetch: 1 })
+      const delivery = await hand.next()
+      hand.consumer.setPrefetch(0)
+      // Given back without having run, it holds the key again.
+      await delivery.release()
+      assert.equal((await driver.broker.publish({ envelopes: [keyed('started')] }))[0]!.id, receipt!.id)
+      hand.consumer.setPrefetch(1)
+      const again = await hand.next()
+      hand.consumer.setPrefetch(0)
+      const next = keyed('started')
+      assert.equal((await driver.broker.publish({ envelopes: [next] }))[0]!.duplicate, false)
+      // Now the key is another's, and stays that.
+      await again.release()
+      assert.equal((await driver.broker.publish({ envelopes: [keyed('started')] }))[0]!.id, next.id)
     },
   },
   {
