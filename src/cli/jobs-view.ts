@@ -22,7 +22,10 @@ const BLOCKED = {
 function remarkOf(job: JobInfo): string {
   if (job.blocked) return BLOCKED[job.blocked.why](job)
   const last = job.errors.at(-1)
-  if (last && job.state !== 'completed') return `${job.reason ? `${job.reason}: ` : ''}${last.name}: ${last.message}`
+  // What goes without saying would push the message off the line.
+  const reason = job.reason === undefined || job.reason === 'failed' ? '' : `${job.reason}: `
+  const name = last?.name === 'Error' ? '' : `${last?.name}: `
+  if (last && job.state !== 'completed') return `${reason}${name}${last.message}`
   return job.note ?? ''
 }
 
@@ -38,11 +41,16 @@ const STYLES: Readonly<Record<string, Style>> = {
 export const JOB_COLUMNS: readonly Column<JobInfo>[] = [
   { title: 'ID', text: (job) => job.id },
   { title: 'TASK', text: (job) => job.name },
-  { title: 'QUEUE', text: (job) => job.queue },
+  { title: 'QUEUE', text: (job) => job.queue, spare: 3 },
   { title: 'STATE', text: shownState, style: (job) => STYLES[shownState(job)] },
   { title: 'ATTEMPT', text: (job) => String(job.attempt), right: true },
-  { title: 'AGE', text: (job) => formatDuration(Math.max(0, Date.now() - job.enqueuedAt.getTime())), right: true },
-  { title: 'DUE/DONE', text: when },
+  {
+    title: 'AGE',
+    text: (job) => formatDuration(Math.max(0, Date.now() - job.enqueuedAt.getTime())),
+    right: true,
+    spare: 2,
+  },
+  { title: 'DUE/DONE', text: when, spare: 1 },
   { title: 'REMARK', text: remarkOf, style: (job) => (job.state === 'dead' ? 'red' : 'dim') },
 ]
 
@@ -65,6 +73,7 @@ export function printJob(job: JobInfo): void {
     ['attempt', String(job.attempt)],
     ['run', String(job.run)],
     ['crashes', job.crashes > 0 ? String(job.crashes) : undefined],
+    ['suspect', job.suspect ? 'a worker died with this job in hand' : undefined],
     ['priority', String(job.priority)],
     ['progress', job.progress === undefined ? undefined : `${Math.round(job.progress * 100)} %`],
     ['note', job.note],

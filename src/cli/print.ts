@@ -31,15 +31,29 @@ export interface Column<Row> {
   readonly style?: (row: Row) => Style | undefined
   /** Numbers stand on the right. */
   readonly right?: boolean
+  /** Left out where the terminal is too narrow to show the last column; the highest number first. */
+  readonly spare?: number
 }
 
-/** An aligned table. On a terminal the last column is cut where the line ends. */
+/** The last column should have room for so many characters. */
+const ROOM = 40
+
+/** An aligned table. On a terminal the last column is cut where the line ends, and spare columns make room for it. */
 export function printTable<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): void {
+  const spare = columns.reduce<Column<Row> | undefined>(
+    (most, one) => ((one.spare ?? 0) > (most?.spare ?? 0) ? one : most),
+    undefined,
+  )
   const cells = rows.map((row) => columns.map((column) => oneLine(column.text(row))))
   const widths = columns.map(({ title }, i) => Math.max(title.length, ...cells.map((row) => row[i]!.length)))
   const last = columns.length - 1
   const before = widths.slice(0, last).reduce((sum, width) => sum + width + 2, 0)
   const room = process.stdout.isTTY ? Math.max(10, process.stdout.columns - before) : Infinity
+  if (room < ROOM && spare)
+    return printTable(
+      columns.filter((column) => column !== spare),
+      rows,
+    )
   const fit = (text: string, i: number) => {
     if (i === last && columns[i]!.right !== true) return cut(text, room)
     return columns[i]!.right === true ? text.padStart(widths[i]!) : text.padEnd(widths[i]!)

@@ -32,6 +32,8 @@ export function loadEnvFile(file: string): void {
 export async function dial(flags: GlobalFlags, o: DialOptions): Promise<Client> {
   const url = urlOf(flags)
   const store = flags.store || process.env['MILLRACE_STORE'] || ''
+  if (url.startsWith('memory:') && !o.create)
+    throw new UsageError(`"${url}" lives in one process, so this command would see nothing. Give --url sqlite:FILE.`)
   const broker = await checkedUrl(url, o.create)
   const { createClient } = await import('../connect.js')
   const options = { migrate: o.create, ...(o.log && { log: o.log }) }

@@ -69,6 +69,7 @@ export function infoOf(record: JobRecord): JobInfo {
     state: record.state,
     attempt: record.attempt,
     crashes: record.crashes,
+    suspect: record.suspect,
     run: record.run,
     priority: e.priority,
     input: readable(e.body),

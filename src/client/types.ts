@@ -77,6 +77,8 @@ export interface JobInfo {
   attempt: number
   /** Runs that ended with the death of their process. */
   crashes: number
+  /** A worker died with this job in hand, and it has not run to an end since. */
+  suspect: boolean
   /** Hand-overs so far, for whatever reason. */
   run: number
   priority: number

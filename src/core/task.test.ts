@@ -193,7 +193,7 @@ describe('specOf', () => {
   it.each([
     [undefined, /an? undefined/],
     [null, /null/],
-    ['greet', /a string/],
+    ['greet', /the text "greet"/],
     [[], /an array/],
     [{ name: 'x' }, /an? object/],
     [{ kind: 'task' }, /an? object/],
@@ -201,7 +201,7 @@ describe('specOf', () => {
   ])('refuses %o', (task, shown) => {
     const ask = (): unknown => specOf(task as never)
     expect(ask).toThrow(ConfigurationError)
-    expect(ask).toThrow(new RegExp(`^A task made by defineTask\\(\\) is expected, not ${shown.source}\\.$`))
+    expect(ask).toThrow(new RegExp(`^A task made by defineTask\\(\\) is expected, not ${shown.source}\\. Import the task,`))
   })
 })
 

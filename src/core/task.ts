@@ -2,7 +2,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { toMs, type Duration } from './duration.js'
 import type { UniqueClaim } from './envelope.js'
-import { ConfigurationError, ValidationError, withArticle } from './errors.js'
+import { ConfigurationError, ValidationError, shown, withArticle } from './errors.js'
 import { DEFAULT_PRIORITY, type Priority } from './job.js'
 import { checkKey, checkName } from './name.js'
 import { retryPolicy, type Retry, type RetryPolicy } from './retry.js'
@@ -112,7 +112,9 @@ export function queueName(queue: string | Queue): string {
 /** The filled-in options of a task; a bare `{ kind: 'task', name }` has the defaults. */
 export function specOf(task: Task): TaskSpec {
   if (task?.kind !== 'task' || typeof task.name !== 'string')
-    throw new ConfigurationError(`A task made by defineTask() is expected, not ${describe(task)}.`)
+    throw new ConfigurationError(
+      `A task made by defineTask() is expected, not ${typeof task === 'string' ? `the text ${shown(task)}` : describe(task)}. Import the task, and check that its file exports it.`,
+    )
   return task['~spec'] ?? makeSpec({})
 }
 

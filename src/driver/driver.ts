@@ -188,8 +188,8 @@ export interface Workers {
     readonly revoked: readonly string[]
     readonly paused: readonly string[]
   }>
-  /** The worker is gone in order; what it still held is given back unspent. */
-  leave(o: { readonly worker: string }): Promise<void>
+  /** The worker is gone; what it still held is given back, unspent unless it has `crashed`. */
+  leave(o: { readonly worker: string; readonly crashed?: boolean }): Promise<void>
   list(): Promise<readonly (WorkerInfo & { readonly worker: string })[]>
 }
 

@@ -53,6 +53,18 @@ export async function planOf(
   only: { queues?: readonly string[] | undefined; concurrency?: number | undefined },
 ): Promise<WorkerPlan> {
   const options = await optionsOf(worker)
+  try {
+    return checked(options, only)
+  } catch (error) {
+    await options.onStop?.() // what the worker's function has opened
+    throw error
+  }
+}
+
+function checked(
+  options: WorkerOptions,
+  only: { queues?: readonly string[] | undefined; concurrency?: number | undefined },
+): WorkerPlan {
   const handlers = handlersOf(options)
   const concurrency = checkCount('concurrency', only.concurrency ?? options.concurrency ?? DEFAULT_CONCURRENCY)
   const middleware = options.middleware ?? []

@@ -34,6 +34,7 @@ const LONGEST_TIMER = 2 ** 31 - 1
 
 /** A delivery in our hands. */
 interface Running {
+  readonly id: string
   why: LostReason | undefined
   stopped: boolean
   live: LiveContext | undefined
@@ -50,6 +51,8 @@ export interface Executor<Tx> {
   giveBack(delivery: Delivery<Tx>, o: { readonly delay?: number; readonly why: ReleaseReason }): Promise<void>
   /** Deliveries that are executed or being settled. */
   readonly running: number
+  /** Ids of the jobs whose handlers have begun. */
+  begun(): readonly string[]
   /** Handlers that went on after their timeout and grace. */
   readonly abandoned: number
   /** Resolves when no `onDead` is under way. */
@@ -244,6 +247,7 @@ export function createExecutor<Tx>(o: {
     get running() {
       return running.size
     },
+    begun: () => [...running].filter((one) => one.attempt).map((one) => one.id),
     get abandoned() {
       return abandoned
     },
@@ -253,7 +257,13 @@ export function createExecutor<Tx>(o: {
         if (!isFree) freed()
         isFree = true
       }
-      const one: Running = { why: undefined, stopped: false, live: undefined, attempt: undefined }
+      const one: Running = {
+        id: delivery.envelope.id,
+        why: undefined,
+        stopped: false,
+        live: undefined,
+        attempt: undefined,
+      }
       running.add(one)
       delivery.onLost((why) => {
         one.why = why

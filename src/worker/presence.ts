@@ -9,8 +9,8 @@ export interface Presence {
   beat(): Promise<void>
   /** The last beat reached the store. */
   readonly healthy: boolean
-  /** Say goodbye; what the worker still holds is given back. */
-  leave(): Promise<void>
+  /** Say goodbye; what the worker still holds is given back, as after a crash if it was one. */
+  leave(o?: { readonly crashed: boolean }): Promise<void>
 }
 
 /** Rejects when the first beat fails: a worker nobody can see must not take jobs. */
@@ -55,11 +55,11 @@ export async function startPresence(o: {
       tick()
       await beating
     },
-    async leave() {
+    async leave({ crashed } = { crashed: false }) {
       left = true
       clearInterval(timer)
       await beating
-      await o.workers.leave({ worker: o.worker })
+      await o.workers.leave({ worker: o.worker, crashed })
     },
   }
 }

@@ -106,5 +106,10 @@ export interface Worker extends AsyncDisposable {
    * unspent. Called again with a shorter grace, it hurries.
    */
   stop(o?: { grace?: Duration }): Promise<void>
+  /**
+   * The process is about to end by an error that nobody caught: what is in hand goes to other workers at once, as after a
+   * crash, so that a job that kills every process that runs it is found out. Answers the ids of the jobs that were running.
+   */
+  crash(): Promise<readonly string[]>
   health(): WorkerHealth
 }

@@ -105,6 +105,18 @@ export async function startWorker<Tx>(parts: ClientParts<Tx>, plan: WorkerPlan, 
     return stopped!
   }
 
+  /** End at once: nothing is waited for but the store. */
+  async function fall(): Promise<void> {
+    stopping.abort(new WorkerStoppingError())
+    await intake.stop() // what has not begun goes back in order
+    await within(
+      STORE_PATIENCE,
+      presence.leave({ crashed: true }).catch(() => {}),
+    )
+    await within(STORE_PATIENCE, Promise.all([intake.close(), janitor.stop()]))
+    releaseSignals()
+  }
+
   const releaseSignals = options.signals ? onStopSignals(stop, log) : () => {}
   log.info({ worker: id, queues: info().queues.join(','), concurrency: plan.concurrency }, 'Worker started.')
   void intake.broken.then((error) => {
@@ -121,6 +133,12 @@ export async function startWorker<Tx>(parts: ClientParts<Tx>, plan: WorkerPlan, 
     done,
     stop,
     [Symbol.asyncDispose]: () => stop(),
+    async crash() {
+      const begun = executor.begun()
+      tellDone((stopped ??= fall()))
+      await stopped.catch(() => {})
+      return begun
+    },
     health() {
       const reasons = [
         ...(stopping.signal.aborted ? ['the worker is stopping'] : []),

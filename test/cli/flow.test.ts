@@ -104,18 +104,31 @@ describe('code of the user that goes wrong', () => {
   test.each([
     ['a rejection nobody handles', 'void Promise.reject(new TypeError("lost it"))'],
     ['an exception in a timer', 'setImmediate(() => { throw new TypeError("lost it") })'],
-  ])('%s stops the worker in order, with exit code 1', async (_what, body) => {
+  ])('%s ends the worker as a crash, with exit code 1, and names what ran', async (_what, body) => {
     place.write('worker.ts', worker(body))
     const running = place.start(['work', 'worker.ts'], { env })
     await running.until(/Worker started\./)
     await place.run(['enqueue', 'go'], { env })
     const { code, stderr } = await running.end
     expect(code).toBe(1)
-    expect(stderr).toMatch(
-      /error Outside of any job, the worker's code threw TypeError: lost it \(worker\.ts:4:\d+\)\. The worker stops\.\n/,
-    )
-    expect(stderr).toMatch(/Worker stopped\./)
+    expect(stderr).toMatch(/error Nobody caught TypeError: lost it \(worker\.ts:4:\d+\)\. The worker ends/)
     expect(stderr).not.toMatch(/\n\s+at /)
+  })
+
+  test('a job whose handler throws outside of its promise is buried, and ends no fifth process', async () => {
+    const throwing =
+      'setTimeout(() => { throw new Error("boom") }, 20); await new Promise(() => setInterval(() => {}, 1e6))'
+    place.write('worker.ts', worker(throwing))
+    await place.run(['setup', 'worker.ts'], { env })
+    await place.run(['enqueue', 'go', '--id', 'poison'], { env })
+    for (let death = 1; death <= 4; death++) {
+      const { code, stderr } = await place.run(['work', 'worker.ts'], { env })
+      expect(code).toBe(1)
+      expect(stderr).toMatch(/1 job had begun\..*poison/)
+    }
+    const { stdout } = await place.run(['jobs', 'show', 'poison'], { env })
+    expect(stdout).toMatch(/reason +crashed/)
+    expect(stdout).toMatch(/crashes +3/)
   })
 
   test('onStop that throws: exit code 1 and its error', async () => {

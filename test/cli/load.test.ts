@@ -171,7 +171,7 @@ describe('the file fails: exit code 1', () => {
       'worker.ts',
       `import { defineWorker } from 'millrace'\nexport default defineWorker(() => new Promise<never>(() => {}))`,
     )
-    const { code, stderr } = await place.run(['enqueue', 'go', '--file', 'worker.ts', '--url', 'memory:'])
+    const { code, stderr } = await place.run(['setup', 'worker.ts', '--url', 'sqlite:jobs.db'])
     expect(code).toBe(1)
     expect(stderr).toMatch(/^error: Stuck: something is awaited/)
   })

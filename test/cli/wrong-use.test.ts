@@ -119,7 +119,7 @@ describe('the database', () => {
     place.write('jobs.db', 'this is a letter to my aunt, and no database at all. '.repeat(40))
     expectError(await place.run(['jobs', 'list'], { env }), {
       code: 1,
-      text: /jobs\.db: this is no sound SQLite database/,
+      text: /jobs\.db: this is no SQLite database/,
     })
   })
 

@@ -31,7 +31,7 @@ describe('opening a file', () => {
       'Dear diary, this is no database at all, but long enough to have a header of its own.\n'.repeat(20),
     )
     const before = readFileSync(file)
-    await expect(open(file)).rejects.toMatchObject({ code: 'ERR_CONFIGURATION', message: /no sound SQLite database/ })
+    await expect(open(file)).rejects.toMatchObject({ code: 'ERR_CONFIGURATION', message: /no SQLite database/ })
     expect(readFileSync(file).equals(before)).toBe(true)
   })
 

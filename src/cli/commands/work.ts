@@ -6,7 +6,11 @@ import { leave, oneLine, onUncaught, textOf } from '../fail.js'
 import { duration, list, wholeNumber, type GlobalFlags } from '../flags.js'
 import { loadWorker, placeIn } from '../load.js'
 import { createCliLogger } from '../log.js'
+import { count } from '../print.js'
 import { databaseOf, dial } from '../target.js'
+
+/** Ids of running jobs that are named when the process ends by an error. */
+const SHOWN_JOBS = 20
 
 interface Flags extends GlobalFlags {
   readonly queues?: string[]
@@ -44,18 +48,12 @@ async function work(file: string, flags: Flags): Promise<void> {
   try {
     const options = await loaded.open()
     const toldToStop = listenForSignals(log)
-    let worker: Worker
-    try {
-      worker = await client.work(options, {
-        signals: true,
-        ...(flags.queues !== undefined && { queues: flags.queues }),
-        ...(flags.concurrency !== undefined && { concurrency: flags.concurrency }),
-        ...(flags.grace !== undefined && { grace: flags.grace }),
-      })
-    } catch (error) {
-      await options?.onStop?.()
-      throw error
-    }
+    const worker = await client.work(options, {
+      signals: true,
+      ...(flags.queues !== undefined && { queues: flags.queues }),
+      ...(flags.concurrency !== undefined && { concurrency: flags.concurrency }),
+      ...(flags.grace !== undefined && { grace: flags.grace }),
+    })
     stopOnMistakes(log, worker)
     if (toldToStop()) void worker.stop().catch(() => {}) // its failure reaches whoever waits for `done`
     await worker.done
@@ -88,12 +86,15 @@ function listenForSignals(log: Logger): () => boolean {
   return () => seen > 0
 }
 
-/** An error that nothing caught leaves the process in an unknown state: stop in order, and fail. */
+/** An error that nothing caught leaves the process in an unknown state, and one of the running jobs may have done it. */
 function stopOnMistakes(log: Logger, worker: Worker): void {
   onUncaught((thrown) => {
     process.exitCode = 1
     const text = oneLine(textOf(thrown)) + placeIn(thrown)
-    log.error(`Outside of any job, the worker's code threw ${text}. The worker stops.`)
-    void worker.stop().catch(() => {}) // its failure reaches whoever waits for `done`
+    log.error(`Nobody caught ${text}. The worker ends, and what it had in hand counts as after a crash.`)
+    void worker.crash().then((jobs) => {
+      if (jobs.length > 0) log.error({ jobs: jobs.slice(0, SHOWN_JOBS) }, `${count(jobs.length, 'job')} had begun.`)
+      leave(1)
+    })
   })
 }

@@ -31,9 +31,9 @@ export function createWorkers(table: () => Table, lease: number): Workers {
         paused: paused.map((key) => key.slice(PAUSED_PREFIX.length)),
       }
     },
-    async leave({ worker }) {
+    async leave({ worker, crashed = false }) {
       watches.delete(worker)
-      takeBack(table(), worker, false)
+      takeBack(table(), worker, crashed)
       table().workers.delete(worker)
       table().emit('work')
     },

@@ -106,7 +106,9 @@ export function translate(error: unknown, file: string): unknown {
       return because(`the disk reports an error (${messageOf(error)}).`, 'unknown')
     case 'CORRUPT':
     case 'NOTADB':
-      return because(`this is no sound SQLite database (${messageOf(error)}). Restore it from a backup.`)
+      return because(
+        `this is no SQLite database (${messageOf(error)}). Check the path; if it was one, restore it from a backup.`,
+      )
     case 'CANTOPEN':
       return because(`cannot be opened (${messageOf(error)}).`)
     default:

@@ -1,7 +1,7 @@
 // Opening the file, with an error for each thing that can be wrong, and checking a caller's own handle.
 import { statSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { ConfigurationError } from '../../core/errors.js'
+import { ConfigurationError, messageOf } from '../../core/errors.js'
 import { isBusy, translate } from './commits.js'
 import { claimFile, dbOf, isSameFile, type Db, type Row, type SqliteConstructor, type SqliteHandle } from './engine.js'
 import type { SqliteSettings } from './options.js'
@@ -34,6 +34,11 @@ export function openFile(settings: SqliteSettings, path: string, Engine: SqliteC
   } catch (error) {
     db?.close()
     if (isBusy(error) || error instanceof ConfigurationError) throw error
+    if (isNotCompiled(error))
+      throw new ConfigurationError(
+        `better-sqlite3 is installed, but not compiled for Node ${process.version}. Run: npm rebuild better-sqlite3 (it needs a C++ compiler, and npm's leave to run its install script), or use Node 22.13 or later.`,
+        { cause: error },
+      )
     const known = translate(error, settings.file)
     throw known === error ? error : new ConfigurationError((known as Error).message, { cause: error })
   }
@@ -53,6 +58,13 @@ function checkPath({ file, create }: SqliteSettings, path: string): void {
     throw new ConfigurationError(
       `${file} is a folder. Give the path of a file in it, for example sqlite:${file}/jobs.db.`,
     )
+}
+
+/** The native part of better-sqlite3 is missing, or was made for another Node. */
+function isNotCompiled(error: unknown): boolean {
+  return /bindings file|NODE_MODULE_VERSION|ERR_DLOPEN_FAILED/.test(
+    `${messageOf(error)} ${(error as { code?: unknown }).code}`,
+  )
 }
 
 /** Whether a path is there, as far as this user may know: what cannot be looked at is left to SQLite to open. */
@@ -76,6 +88,11 @@ export function sameDatabase(
   if (!(handle instanceof own.engine))
     throw new ConfigurationError(
       `{ tx } is no database of this driver's SQLite library (${own.engine.name}). Create the driver with the class your code uses: sqlite({ file, engine: Database }).`,
+    )
+  const { inTransaction, isTransaction } = handle as { inTransaction?: boolean; isTransaction?: boolean }
+  if ((inTransaction ?? isTransaction) === false)
+    throw new ConfigurationError(
+      '{ tx } has no open transaction, so the job could not belong to it. Begin one first, and enqueue before it ends.',
     )
   const main = handle
     .prepare('PRAGMA database_list')

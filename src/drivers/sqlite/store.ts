@@ -36,6 +36,7 @@ export interface Store {
   /** Run on the caller's own handle, now. */
   inTransaction<T>(handle: SqliteHandle, operation: (db: Db) => T): T
   notify(topic: 'work' | 'done'): void
+  readonly log: ConnectOptions['log']
   logLookError(error: unknown, queue: string): void
   connect(o: ConnectOptions): Promise<void>
   setup(): Promise<void>
@@ -97,6 +98,7 @@ export function createStore(settings: SqliteSettings): Store {
       }
     },
     notify: (topic) => store.signals.emit(topic),
+    log: (level, message, fields) => options?.log(level, message, fields),
     logLookError: (error, queue) => options?.log('warn', describeLookError(error), { queue }),
     async connect(o) {
       if (options)

@@ -11,14 +11,17 @@ export function createWorkers(store: Store): Workers {
   /** Workers of this process, each with its own watch: only who beats without a gap may judge others. */
   const own = new Map<string, LeaseWatch>()
 
-  function bury(db: Db, dead: readonly Beat[]): boolean {
-    for (const { worker, count } of dead) {
+  function bury(db: Db, dead: readonly Beat[]): readonly Beat[] {
+    const buried: Beat[] = []
+    for (const one of dead) {
+      const { worker, count } = one
       const row = db.get(sql().exactly, worker, count)
       if (!row) continue // somebody was quicker, or it lives
       store.settle.takeBack(db, worker, { crashed: row['stopping'] === 0, now: Date.now() })
       db.run(sql().leave, worker)
+      buried.push(one)
     }
-    return dead.length > 0
+    return buried
   }
 
   function welcome(db: Db, worker: string, stopping: number, info: string): void {
@@ -50,13 +53,15 @@ export function createWorkers(store: Store): Workers {
       // We were taken for dead: whatever we hold has been given to others.
       if (known && !seen.alive) store.hands.lose(worker, 'lease')
       if (seen.revoked.length > 0) store.hands.lose(worker, 'cancelled', seen.revoked)
-      if (seen.tookBack || !known) store.notify('work')
+      for (const one of seen.tookBack)
+        store.log('warn', 'A worker fell silent; its jobs are taken over.', { worker: one.worker })
+      if (seen.tookBack.length > 0 || !known) store.notify('work')
       return { revoked: seen.revoked, paused: seen.paused.map((key) => key.slice(PAUSED_PREFIX.length)) }
     },
-    async leave({ worker }) {
+    async leave({ worker, crashed = false }) {
       own.delete(worker)
       await store.commits.write((db) => {
-        store.settle.takeBack(db, worker, { crashed: false, now: Date.now() })
+        store.settle.takeBack(db, worker, { crashed, now: Date.now() })
         db.run(sql().leave, worker)
       })
       store.notify('work')
