@@ -105,6 +105,8 @@ function databaseFiles(folder: string, db: string, say: (line: string) => void):
 }
 
 async function main(): Promise<void> {
+  // Whoever reads only the first lines (`| head -1`) has what they wanted.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
   const given = readArguments()
   if ('help' in given) console.log(given.help)
   else await inventory(given)

@@ -1,4 +1,5 @@
 // The public types of a client: what services ask for, and what operators see.
+/// <reference lib="esnext.disposable" preserve="true" />
 import type { Duration } from '../core/duration.js'
 import type { HeaderMap } from '../core/envelope.js'
 import type { DeadReason } from '../core/errors.js'

@@ -201,7 +201,9 @@ describe('specOf', () => {
   ])('refuses %o', (task, shown) => {
     const ask = (): unknown => specOf(task as never)
     expect(ask).toThrow(ConfigurationError)
-    expect(ask).toThrow(new RegExp(`^A task made by defineTask\\(\\) is expected, not ${shown.source}\\. Import the task,`))
+    expect(ask).toThrow(
+      new RegExp(`^A task made by defineTask\\(\\) is expected, not ${shown.source}\\. Import the task,`),
+    )
   })
 })
 

@@ -1,4 +1,5 @@
 // The public types of a worker: handlers, what they receive, and the worker itself.
+/// <reference lib="esnext.disposable" preserve="true" />
 import type { Producer, JobInfo } from '../client/types.js'
 import type { Duration } from '../core/duration.js'
 import type { HeaderMap } from '../core/envelope.js'

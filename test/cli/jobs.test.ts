@@ -53,9 +53,7 @@ describe('jobs list and show', () => {
       expect.stringMatching(/^done-1\|greet\|default\|completed\|1\|[\d.]+m?s\|\S+ ago$/),
       expect.stringMatching(/^later-1\|later\|mail\|scheduled\|0\|[\d.]+m?s\|in \S+\|put off by its handler$/),
       expect.stringMatching(/^flaky-1\|flaky\|mail\|retrying\|1\|[\d.]+m?s\|in \S+\|TypeError: not this time$/),
-      expect.stringMatching(
-        /^fail-1\|fail\|mail\|dead\|1\|[\d.]+m?s\|\S+ ago\|NonRetryableError: the server said no$/,
-      ),
+      expect.stringMatching(/^fail-1\|fail\|mail\|dead\|1\|[\d.]+m?s\|\S+ ago\|NonRetryableError: the server said no$/),
     ])
     const starts = rows(stdout).map((line) => line.search(/greet|later|flaky|fail(?= )/))
     expect(new Set(starts.map((start, i) => (i < 3 ? start : starts[0]))).size).toBe(1)

@@ -34,6 +34,12 @@ describe.each(COMPILERS)('%s', { timeout: 120_000 }, (compiler) => {
     expect(await diagnose(compiler, HERE, flags)).toBe('')
   })
 
+  it('needs no types of Node, and no library beyond ES2022', async () => {
+    const dir = project(`export { connect } from 'millrace'\nexport { guard } from 'millrace/driver'\n`)
+    const flags = '--target es2022 --lib es2022,dom --types --skipLibCheck false'.split(' ')
+    expect(await diagnose(compiler, dir, flags)).toBe('')
+  })
+
   it('names the path of what is no JSON', async () => {
     const dir = project(`
       import { z } from 'zod'
