@@ -1,7 +1,7 @@
 // Opening the file, with an error for each thing that can be wrong, and checking a caller's own handle.
 import { statSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { ConfigurationError, messageOf } from '../../core/errors.js'
+import { ConfigurationError, hasCode, messageOf } from '../../core/errors.js'
 import { isBusy, translate } from './commits.js'
 import { claimFile, dbOf, isSameFile, type Db, type Row, type SqliteConstructor, type SqliteHandle } from './engine.js'
 import type { SqliteSettings } from './options.js'
@@ -62,9 +62,7 @@ function checkPath({ file, create }: SqliteSettings, path: string): void {
 
 /** The native part of better-sqlite3 is missing, or was made for another Node. */
 function isNotCompiled(error: unknown): boolean {
-  return /bindings file|NODE_MODULE_VERSION|ERR_DLOPEN_FAILED/.test(
-    `${messageOf(error)} ${(error as { code?: unknown }).code}`,
-  )
+  return hasCode(error, 'ERR_DLOPEN_FAILED') || /bindings file|NODE_MODULE_VERSION/.test(messageOf(error))
 }
 
 /** Whether a path is there, as far as this user may know: what cannot be looked at is left to SQLite to open. */
