@@ -67,7 +67,7 @@ export interface Delivery<Tx = never> {
   readonly crashes: number
   /** A worker died with this job in hand: call `start()` before the handler. */
   readonly suspect: boolean
-  /** It was given back before, for this reason, again and again since then. */
+  /** It was given back before, for this reason, again and again since then; not if nobody looked at it for long. */
   readonly blocked?: { readonly why: ReleaseReason; readonly since: number }
   /** Write that the handler begins. Only suspects need it, and only a written start can count as a crash. */
   start(): Promise<void>
@@ -275,6 +275,9 @@ export interface StatefulDriver<in Tx = never> extends Driver<Tx> {
   readonly state: State
   readonly signals: Signals
 }
+
+/** A blocked job that was due for so long without anybody taking it was not given back again and again meanwhile. */
+export const BLOCKED_FORGOTTEN = 600_000
 
 /** Entries of `State` under this prefix, followed by a queue's name, mean that the queue is paused. */
 export const PAUSED_PREFIX = 'paused/'

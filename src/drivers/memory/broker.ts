@@ -1,6 +1,6 @@
 // The broker port in memory.
 import { LeaseLostError } from '../../core/errors.js'
-import type { Broker, Delivery } from '../../driver/driver.js'
+import { BLOCKED_FORGOTTEN, type Broker, type Delivery } from '../../driver/driver.js'
 import {
   createLostSwitch,
   createPollingConsumer,
@@ -10,8 +10,6 @@ import {
 import { finish, holdKeyAgain, keepError, move, stateNow, waitAgain, type Row, type Table } from './table.js'
 
 const POLL_EVERY = 1_000
-/** A job that nobody looked at for so long was not given back again and again meanwhile. */
-const FORGOTTEN = 600_000
 
 export function createBroker(table: () => Table): Broker {
   const ofQueue = (queue: string) => [...table().rows.values()].filter((row) => row.envelope.queue === queue)
@@ -133,7 +131,7 @@ function deliveryOf(table: Table, row: Row, settled: (delivery: PolledDelivery<n
     attempt: row.attempts + 1,
     crashes: row.crashes,
     suspect: row.suspect,
-    ...(row.blocked && { blocked: row.blocked }),
+    ...(row.blocked && row.dueAt > Date.now() - BLOCKED_FORGOTTEN && { blocked: row.blocked }),
     lose(why) {
       lost.lose(why)
       if (why !== 'cancelled') settled(delivery)
@@ -179,7 +177,7 @@ function deliveryOf(table: Table, row: Row, settled: (delivery: PolledDelivery<n
       end((now) => {
         if (why === 'later') row.suspect = false
         else holdKeyAgain(table, row)
-        const goesOn = row.blocked?.why === why && row.dueAt > now - FORGOTTEN
+        const goesOn = row.blocked?.why === why && row.dueAt > now - BLOCKED_FORGOTTEN
         if (why !== 'stop' && !goesOn) row.blocked = { why, since: now }
         waitAgain(row, 'release', delay, now)
       }),

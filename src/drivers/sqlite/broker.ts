@@ -1,6 +1,13 @@
 // The broker port over one SQLite file: rows are published, claimed in order of priority and time, and settled.
 import { ConfigurationError, LeaseLostError } from '../../core/errors.js'
-import type { Broker, ConsumeOptions, Consumer, Delivery, QueueStats } from '../../driver/driver.js'
+import {
+  BLOCKED_FORGOTTEN,
+  type Broker,
+  type ConsumeOptions,
+  type Consumer,
+  type Delivery,
+  type QueueStats,
+} from '../../driver/driver.js'
 import {
   createLostSwitch,
   createPollingConsumer,
@@ -54,7 +61,7 @@ export function createBroker(store: Store): Broker<SqliteHandle> {
       attempt: Number(row['attempts']) + 1,
       crashes: Number(row['crashes']),
       suspect: row['suspect'] === 1,
-      ...blockedOf(row),
+      ...(Number(row['due_at']) > Date.now() - BLOCKED_FORGOTTEN && blockedOf(row)),
       lose(why) {
         lost.lose(why)
         if (why !== 'cancelled') settled(delivery)

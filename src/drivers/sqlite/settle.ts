@@ -1,6 +1,6 @@
 // The moves of jobs that are in a worker's hands. Each is one statement, fenced by (job, run): a stale run changes nothing.
 import type { DeadReason, JobError } from '../../core/errors.js'
-import type { ReleaseReason } from '../../driver/driver.js'
+import { BLOCKED_FORGOTTEN, type ReleaseReason } from '../../driver/driver.js'
 import type { Db, SqlValue } from './engine.js'
 import type { Tables } from './migrations.js'
 
@@ -18,9 +18,6 @@ export interface Settle {
 
 /** Reasons of death that a handler's run leads to; the others spend no attempt. */
 const SPENT: readonly DeadReason[] = ['failed', 'invalid-output']
-
-/** A job that nobody looked at for so long was not given back again and again meanwhile. */
-const FORGOTTEN = 600_000
 
 export function createSettle(t: Tables, maxCrashes: number): Settle {
   const mine = `id = ? AND run = ? AND state = 'active'`
@@ -90,7 +87,7 @@ export function createSettle(t: Tables, maxCrashes: number): Settle {
         delay > 0 ? now + delay : null,
         why,
         why,
-        now - FORGOTTEN,
+        now - BLOCKED_FORGOTTEN,
         now,
         why,
         why === 'stop' ? null : why,
