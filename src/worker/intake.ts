@@ -15,7 +15,6 @@ export interface Intake {
   close(): Promise<void>
   /** Resolves when no slot is taken. */
   idle(): Promise<void>
-  readonly ready: boolean
   /** Resolves with the error of the first link that is gone for good. */
   readonly broken: Promise<Error>
 }
@@ -153,10 +152,8 @@ export async function startIntake<Tx>(o: {
     lane.credit = Math.max(0, lane.credit - 1)
     lane.fresh &&= lane.credit > 0
     if (stopping) return giveBack(lane, delivery, 0)
-    const limit = plan.handlers.get(delivery.envelope.name)?.options.concurrency
-    const waiting = buffer.filter((other) => other.delivery.envelope.name === delivery.envelope.name).length
     // A handler's own limit must not fill our hands with its jobs.
-    if (limit !== undefined && atLimit(delivery) && waiting >= limit) giveBack(lane, delivery, limitDelay(delivery))
+    if (atLimit(delivery) && waitsEnough(delivery)) giveBack(lane, delivery, limitDelay(delivery))
     else {
       lane.buffered += 1
       buffer.push({ lane, delivery, since: performance.now() })
@@ -182,6 +179,12 @@ export async function startIntake<Tx>(o: {
   function atLimit(delivery: Delivery<Tx>): boolean {
     const { name } = delivery.envelope
     return (perTask.get(name) ?? 0) >= (plan.handlers.get(name)?.options.concurrency ?? Infinity)
+  }
+
+  /** As many jobs of its task wait as may run at once. */
+  function waitsEnough({ envelope: { name } }: Delivery<Tx>): boolean {
+    const waiting = buffer.filter((other) => other.delivery.envelope.name === name).length
+    return waiting >= (plan.handlers.get(name)?.options.concurrency ?? Infinity)
   }
 
   function pump(): void {
@@ -239,9 +242,6 @@ export async function startIntake<Tx>(o: {
 
   return {
     broken,
-    get ready() {
-      return !stopping && executor.abandoned < plan.concurrency
-    },
     setPaused(queues) {
       paused = new Set(queues)
       allot()
