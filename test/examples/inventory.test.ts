@@ -1,16 +1,16 @@
 // The README's main job, as a newcomer runs it: in processes of its own, over real files, compared with find and sha256sum.
 import { execFile, execFileSync } from 'node:child_process'
-import { accessSync, chmodSync, constants, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { connect, type JobInfo } from '../../src/index.js'
 import { startNode } from '../support/process.js'
+import { stoppedByModes } from '../support/unprivileged.js'
 
 const ROOT = join(import.meta.dirname, '../..')
 const PROGRAM = ['--import', 'jiti/register', 'examples/inventory/main.ts']
-/** A file mode stops everybody but root, so root lends the program a user who can be stopped. */
-const NOBODY = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {}
+const STOPPED = stoppedByModes(PROGRAM)
 const PNG = Buffer.from('89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489', 'hex')
 
 let base: string
@@ -34,17 +34,18 @@ interface Ended {
   readonly stderr: string
 }
 
-function run(args: readonly string[], o: { uid?: number; gid?: number } = {}): Promise<Ended> {
+function run(args: readonly string[], command: readonly string[] = [process.execPath, ...PROGRAM]): Promise<Ended> {
+  const [program, ...first] = command
   return new Promise((resolve) => {
-    const child = execFile(process.execPath, [...PROGRAM, ...args], { cwd: ROOT, ...o }, (_error, stdout, stderr) =>
+    const child = execFile(program!, [...first, ...args], { cwd: ROOT }, (_error, stdout, stderr) =>
       resolve({ code: child.exitCode, stdout, stderr }),
     )
   })
 }
 
 /** The line that `--json` prints, and that it is all there is on standard output. */
-async function totals(o: { uid?: number; gid?: number } = {}): Promise<Record<string, number>> {
-  const { code, stdout, stderr } = await run([folder, '--db', db, '--json'], o)
+async function totals(command?: readonly string[]): Promise<Record<string, number>> {
+  const { code, stdout, stderr } = await run([folder, '--db', db, '--json'], command)
   expect(stderr).toContain('Inventory of ')
   expect(code).toBe(0)
   expect(stdout).toMatch(/^\{"files":\d+,"bytes":\d+,"dead":\d+,"seconds":[\d.]+\}\n$/)
@@ -169,17 +170,16 @@ describe('inventory', () => {
     for (const job of done) expect(redone.get(job.id)).toEqual(job)
   })
 
-  it.skipIf(!readableByAll())(
-    'ends dead what cannot be read, with the reason, and tries it again the next time',
+  it.skipIf(STOPPED === undefined)(
+    'ends dead what cannot be read, with the reason, and tries it again the next time (as root: needs setpriv)',
     async () => {
       write('open.txt', 'open')
       const closed = write('closed.txt', 'closed')
       write('vault/inside', 'unseen')
       chmodSync(closed, 0)
       chmodSync(join(folder, 'vault'), 0)
-      chmodSync(base, 0o777)
       try {
-        const first = await run([folder, '--db', db], NOBODY)
+        const first = await run([folder, '--db', db], STOPPED)
         expect(first.code).toBe(0)
         expect(first.stderr).toMatch(/^Left out, because it cannot be read: EACCES.*vault'$/m)
         expect(first.stdout).toMatch(/^ {2}files +2 /m)
@@ -192,7 +192,7 @@ describe('inventory', () => {
         )
 
         chmodSync(closed, 0o644)
-        expect(await totals(NOBODY)).toMatchObject({ files: 2, bytes: 10, dead: 0 })
+        expect(await totals(STOPPED)).toMatchObject({ files: 2, bytes: 10, dead: 0 })
       } finally {
         chmodSync(join(folder, 'vault'), 0o755)
       }
@@ -227,15 +227,3 @@ describe('inventory', () => {
     }
   })
 })
-
-/** Whether another user may run the program at all; a checkout under /root, say, is closed to them. */
-function readableByAll(): boolean {
-  if (NOBODY.uid === undefined) return true
-  try {
-    accessSync(ROOT, constants.R_OK)
-    execFileSync(process.execPath, ['-e', ''], { cwd: ROOT, ...NOBODY })
-    return true
-  } catch {
-    return false
-  }
-}

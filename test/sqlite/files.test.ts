@@ -1,5 +1,6 @@
 // What can be wrong with a database file, and what the user is told.
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { connect, createClient } from '../../src/connect.js'
@@ -8,7 +9,7 @@ import { defaultEngine } from '../../src/drivers/sqlite/engine.js'
 import { sqlite } from '../../src/drivers/sqlite/index.js'
 import { SILENT } from '../../src/testing/conformance/stage.js'
 import { useFolder } from '../support/folder.js'
-import { startNode } from '../support/process.js'
+import { stoppedByModes } from '../support/unprivileged.js'
 
 const folder = useFolder()
 const ping = defineTask('ping')
@@ -53,23 +54,22 @@ describe('opening a file', () => {
     await client.close()
   })
 
-  it.skipIf(process.getuid?.() !== 0)('that this user may only read (needs root, to become another user)', async () => {
+  it.skipIf(stoppedByModes([]) === undefined)('that this user may only read (as root: needs setpriv)', async () => {
     const file = join(folder(), 'jobs.db')
     await (await open(file)).close()
-    chmodSync(folder(), 0o755)
     chmodSync(file, 0o444)
-    const program = join(folder(), 'open.mjs')
-    const dist = join(import.meta.dirname, '../../dist/index.js')
-    writeFileSync(
-      program,
-      `process.setgid(65534); process.setuid(65534)
-       const { connect } = await import(${JSON.stringify(dist)})
-       await connect(${JSON.stringify(`sqlite:${file}`)}).then(() => console.log('opened'), (e) => console.log(e.code, e.message))`,
-    )
-    const child = startNode([program])
-    expect(await child.ended).toBe(0)
-    expect(child.output()).toMatch(/^ERR_CONFIGURATION .*(read-only|cannot be opened)/)
-    chownSync(file, 0, 0)
+    chmodSync(folder(), 0o555)
+    const program = `
+      const { connect } = await import(${JSON.stringify(join(import.meta.dirname, '../../dist/index.js'))})
+      await connect(${JSON.stringify(`sqlite:${file}`)}).then(() => console.log('opened'), (e) => console.log(e.code, e.message))`
+    try {
+      const [command, ...args] = stoppedByModes(['--input-type=module', '-e', program])!
+      expect(execFileSync(command, args, { encoding: 'utf8' })).toMatch(
+        /^ERR_CONFIGURATION .*(read-only|cannot be opened)/,
+      )
+    } finally {
+      chmodSync(folder(), 0o755)
+    }
   })
 })
 

@@ -87,11 +87,6 @@ export function sameDatabase(
     throw new ConfigurationError(
       `{ tx } is no database of this driver's SQLite library (${own.engine.name}). Create the driver with the class your code uses: sqlite({ file, engine: Database }).`,
     )
-  const { inTransaction, isTransaction } = handle as { inTransaction?: boolean; isTransaction?: boolean }
-  if ((inTransaction ?? isTransaction) === false)
-    throw new ConfigurationError(
-      '{ tx } has no open transaction, so the job could not belong to it. Begin one first, and enqueue before it ends.',
-    )
   const main = handle
     .prepare('PRAGMA database_list')
     .all()
@@ -100,6 +95,11 @@ export function sameDatabase(
   if (!isSameFile(opened, own.path))
     throw new ConfigurationError(
       `{ tx } has ${opened || 'a database in memory'} open, but the jobs are in ${own.file}. Open the same file.`,
+    )
+  const { inTransaction, isTransaction } = handle as { inTransaction?: boolean; isTransaction?: boolean }
+  if ((inTransaction ?? isTransaction) === false)
+    throw new ConfigurationError(
+      '{ tx } has no open transaction, so the job could not belong to it. Begin one first, and enqueue before it ends.',
     )
   return handle
 }
