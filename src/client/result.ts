@@ -1,4 +1,5 @@
 // Waiting for results: one look for all waiting ids whenever something finished, with a slow poll behind.
+import { LONGEST_TIMER } from '../core/duration.js'
 import { ClientClosedError, JobNotFoundError, ResultTimeoutError } from '../core/errors.js'
 import { isFinished } from '../core/job.js'
 import type { JobRecord, Jobs } from '../driver/driver.js'
@@ -12,7 +13,6 @@ const PAUSE_PER_LOOK = 4
 /** Every so many polls it is asked anew whether the jobs are still there. */
 const POLLS_PER_RECHECK = 20
 const IDS_PER_QUERY = 500
-const LONGEST_TIMER = 2 ** 31 - 1
 
 interface Waiter {
   readonly id: string

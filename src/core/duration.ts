@@ -6,6 +6,11 @@ export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd' | 'w'}`
 
 const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as const
 const FORM = /^(\d+(?:\.\d+)?)(ms|s|m|h|d|w)$/
+/**
+ * The longest wait of a timer in Node, in milliseconds (32 bits, 24 days): a longer one would fire at once.
+ * Source: https://nodejs.org/api/timers.html#settimeoutcallback-delay-args.
+ */
+export const LONGEST_TIMER = 2 ** 31 - 1
 /** The longest duration: 1,000 years, so that a sum with the clock is always a valid date. */
 const LONGEST = 1000 * 365 * UNITS.d
 

@@ -1,6 +1,6 @@
 // Tasks and queues: the contract between who enqueues and who works. Pure, so that a web bundle may import it.
 import type { StandardSchemaV1 } from '@standard-schema/spec'
-import { toMs, type Duration } from './duration.js'
+import { LONGEST_TIMER, toMs, type Duration } from './duration.js'
 import type { UniqueClaim } from './envelope.js'
 import { ConfigurationError, ValidationError, shown, withArticle } from './errors.js'
 import { DEFAULT_PRIORITY, type Priority } from './job.js'
@@ -168,8 +168,7 @@ export function checkPriority(priority: number): Priority {
 }
 
 function positive(timeout: number): number {
-  // Node's timers hold 32 bits: a longer one would fire at once (https://nodejs.org/api/timers.html#settimeoutcallback-delay-args).
-  if (timeout > 0 && timeout <= 2 ** 31 - 1) return timeout
+  if (timeout > 0 && timeout <= LONGEST_TIMER) return timeout
   throw new ConfigurationError(`timeout: ${timeout} ms is not between 1 ms and 24 days; \`false\` means no timeout.`)
 }
 

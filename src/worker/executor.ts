@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ClientParts } from '../client/client.js'
 import { infoOf } from '../client/job.js'
-import { toMs } from '../core/duration.js'
+import { LONGEST_TIMER, toMs } from '../core/duration.js'
 import {
   JobCancelledError,
   LeaseLostError,
@@ -29,8 +29,6 @@ const NO_HANDLER_MAX_DELAY = 60_000
 const LATER_MIN_DELAY = 10
 /** After what nobody foresaw. */
 const UNFORESEEN_DELAY = 1_000
-// Node's timers hold 32 bits.
-const LONGEST_TIMER = 2 ** 31 - 1
 
 /** A delivery in our hands. */
 interface Running {

@@ -2,7 +2,7 @@
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ClientParts } from '../client/client.js'
-import { toMs, type Duration } from '../core/duration.js'
+import { LONGEST_TIMER, toMs, type Duration } from '../core/duration.js'
 import { WorkerStoppingError, messageOf } from '../core/errors.js'
 import { newId } from '../core/id.js'
 import type { WorkerInfo } from '../driver/driver.js'
@@ -20,8 +20,6 @@ const DEFAULT_GRACE = 25_000
 const ABORT_PATIENCE = 500
 /** How long a stop waits for each thing that it writes to the store. */
 const STORE_PATIENCE = 2_000
-// Node's timers hold 32 bits.
-const LONGEST_TIMER = 2 ** 31 - 1
 
 /** @throws what the store answers; then nothing of the worker is left. */
 export async function startWorker<Tx>(parts: ClientParts<Tx>, plan: WorkerPlan, options: WorkOptions): Promise<Worker> {
