@@ -1,6 +1,7 @@
 // Real processes for tests: started, awaited by what they print, and never left behind.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
+import { afterEach } from 'vitest'
 
 export interface Child {
   readonly process: ChildProcess
@@ -13,9 +14,12 @@ export interface Child {
 }
 
 const running = new Set<ChildProcess>()
-process.on('exit', () => {
+const killAll = () => {
   for (const child of running) child.kill('SIGKILL')
-})
+}
+// Also after a test that failed or took too long.
+afterEach(killAll)
+process.on('exit', killAll)
 
 /** Start Node on a file. Its working folder is the checkout unless told otherwise. */
 export function startNode(args: readonly string[], o: { env?: NodeJS.ProcessEnv; cwd?: string } = {}): Child {
