@@ -4,6 +4,7 @@ import type { ClientCore, ClientOptions, Target } from './client/types.js'
 import type { Duration } from './core/duration.js'
 import { ClientClosedError, ConfigurationError, UnsupportedError } from './core/errors.js'
 import { refuseUnknown } from './core/task.js'
+import { withoutSecret } from './core/url.js'
 import type { Driver } from './driver/driver.js'
 import { planOf } from './worker/define.js'
 import type { Worker, WorkerDefinition, WorkerOptions, WorkOptions } from './worker/types.js'
@@ -132,10 +133,6 @@ function urlFromEnvironment(): string {
   const url = process.env['MILLRACE_URL']
   if (url !== undefined && url !== '') return url
   throw new ConfigurationError('No URL was given and MILLRACE_URL is not set. Give one, for example sqlite:jobs.db.')
-}
-
-function withoutSecret(url: string): string {
-  return url.replace(/\/\/[^@/]*@/, '//***@')
 }
 
 async function importWorker(url: URL): Promise<WorkerDefinition> {

@@ -1,5 +1,6 @@
 // Which database a command works on, and a client for it.
 import type { Client as AnyClient } from '../connect.js'
+import { withoutSecret } from '../core/url.js'
 import type { Logger } from '../observe/log.js'
 import { Failure, UsageError } from './fail.js'
 import type { GlobalFlags } from './flags.js'
@@ -72,7 +73,7 @@ async function checkedUrl(url: string, create: boolean): Promise<string> {
 
 /** The database's URL to show, without a password. */
 export function databaseOf(flags: GlobalFlags): string {
-  return urlOf(flags).replace(/\/\/[^@/]*@/, '//***@')
+  return withoutSecret(urlOf(flags))
 }
 
 function urlOf(flags: GlobalFlags): string {

@@ -1,6 +1,7 @@
-// The seam: what a product must offer to carry Millrace. Small ports. A driver has a capability if it has
-// the port, and says the finer differences as data in its traits. Times are epoch milliseconds, durations milliseconds.
-import { JobConflictError, type DeadReason, type JobError } from '../core/errors.js'
+// The seam: what a product must offer to carry Millrace. Small ports, types only but for two shared facts. A driver has a
+// capability if it has the port, and says the finer differences as data in its traits. Times are epoch milliseconds,
+// durations milliseconds.
+import type { DeadReason, JobError } from '../core/errors.js'
 import type { Envelope } from '../core/envelope.js'
 import type { JobState } from '../core/job.js'
 
@@ -281,15 +282,3 @@ export const BLOCKED_FORGOTTEN = 600_000
 
 /** Entries of `State` under this prefix, followed by a queue's name, mean that the queue is paused. */
 export const PAUSED_PREFIX = 'paused/'
-
-/**
- * The receipt for an envelope whose id is taken by a job of the task `name`.
- * @throws JobConflictError when that is another task: its result would be of the wrong type.
- */
-export function standing(envelope: Envelope, name: string): Receipt {
-  if (name === envelope.name) return { id: envelope.id, duplicate: true }
-  throw new JobConflictError(
-    `The id "${envelope.id}" belongs to a job of task "${name}", so task "${envelope.name}" cannot use it.`,
-    { id: envelope.id, holder: envelope.id },
-  )
-}

@@ -1,5 +1,6 @@
 // For authors of drivers: the seam and the helpers that the drivers of this package are made of.
 export * from './driver.js'
+export { standing } from './receipts.js'
 export { guard } from './guard.js'
 export type { Span } from './guard.js'
 export { createBatcher } from './batching.js'

@@ -1,6 +1,7 @@
 // How much to take from which queue. A slot is the right to run one handler; credit is what a queue's consumer may still
 // hand over. Queues that use up their credit share the free slots by weight; a quiet queue keeps one credit, so that its
 // next job needs no asking.
+import { specOf } from '../core/task.js'
 import type { Broker, Consumer, Delivery } from '../driver/driver.js'
 import type { WorkerPlan } from './define.js'
 import type { Executor } from './executor.js'
@@ -271,7 +272,7 @@ function handlerRoom(plan: WorkerPlan, queue: string): { total: number; limited:
   let total = 0
   let limited = false
   for (const { task, options } of plan.handlers.values()) {
-    if ((task['~spec']?.queue ?? 'default') !== queue) continue
+    if (specOf(task).queue !== queue) continue
     total += options.concurrency ?? Infinity
     limited ||= options.concurrency !== undefined
   }

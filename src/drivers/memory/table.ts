@@ -2,7 +2,8 @@
 import type { DeadReason, JobError } from '../../core/errors.js'
 import type { Envelope } from '../../core/envelope.js'
 import { stateAfter, type JobState, type Move } from '../../core/job.js'
-import { standing, type JobRecord, type Receipt, type ReleaseReason } from '../../driver/driver.js'
+import type { JobRecord, Receipt, ReleaseReason } from '../../driver/driver.js'
+import { standing } from '../../driver/receipts.js'
 
 /** A job; mutable, and its stored state is never `ready` before its time. */
 export interface Row {

@@ -1,6 +1,7 @@
 // Writing new jobs: one row each, its unique key in the same step.
 import type { Envelope } from '../../core/envelope.js'
-import { standing, type Receipt } from '../../driver/driver.js'
+import type { Receipt } from '../../driver/driver.js'
+import { standing } from '../../driver/receipts.js'
 import type { Db } from './engine.js'
 import type { Tables } from './migrations.js'
 

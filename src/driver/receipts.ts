@@ -1,0 +1,16 @@
+// What a publish answers when an id is taken: the same in every driver.
+import type { Envelope } from '../core/envelope.js'
+import { JobConflictError } from '../core/errors.js'
+import type { Receipt } from './driver.js'
+
+/**
+ * The receipt for an envelope whose id is taken by a job of the task `name`.
+ * @throws JobConflictError when that is another task: its result would be of the wrong type.
+ */
+export function standing(envelope: Envelope, name: string): Receipt {
+  if (name === envelope.name) return { id: envelope.id, duplicate: true }
+  throw new JobConflictError(
+    `The id "${envelope.id}" belongs to a job of task "${name}", so task "${envelope.name}" cannot use it.`,
+    { id: envelope.id, holder: envelope.id },
+  )
+}
