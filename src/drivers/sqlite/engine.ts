@@ -57,7 +57,8 @@ export function defaultEngine(): SqliteConstructor {
   return nodeSqlite() ?? betterSqlite()
 }
 
-function nodeSqlite(): SqliteConstructor | undefined {
+/** The library that Node brings along, where it has the API in use here. */
+export function nodeSqlite(): SqliteConstructor | undefined {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
   if (major < 22 || (major === 22 && minor < 13)) return undefined
   const emitWarning = process.emitWarning
@@ -73,9 +74,11 @@ function nodeSqlite(): SqliteConstructor | undefined {
   }
 }
 
+// A bundle in CommonJS has no import.meta.url, but it has a __filename.
+const here = () => (typeof __filename === 'string' ? __filename : import.meta.url)
+
 function betterSqlite(): SqliteConstructor {
-  // A bundle in CommonJS has no import.meta.url, but it has a __filename.
-  const require = createRequire(typeof __filename === 'string' ? __filename : import.meta.url)
+  const require = createRequire(here())
   const hint =
     'On Node before 22.13 the sqlite driver needs better-sqlite3. Run: npm i better-sqlite3@^12.9.0 (or use Node 22.13 or later).'
   let version: string
@@ -92,6 +95,16 @@ function betterSqlite(): SqliteConstructor {
   } catch (cause) {
     throw new ConfigurationError(`better-sqlite3 ${version} does not load: ${messageOf(cause)}. ${hint}`, { cause })
   }
+}
+
+/**
+ * How a thread can load the very same library: `node:sqlite`, or the path of the file that exports the class. `undefined`
+ * when that cannot be told: the class is a subclass, or was bundled.
+ */
+export function libraryOf(engine: SqliteConstructor): string | undefined {
+  if (engine === nodeSqlite()) return 'node:sqlite'
+  const loaded = createRequire(here()).cache
+  return Object.keys(loaded).find((path) => loaded[path]?.exports === engine)
 }
 
 // Two libraries in one process do not see each other's locks (POSIX locks belong to the process), and the file breaks:

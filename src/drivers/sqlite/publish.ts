@@ -4,11 +4,12 @@ import type { Receipt } from '../../driver/driver.js'
 import { standing } from '../../driver/receipts.js'
 import type { Db } from './engine.js'
 import type { Tables } from './migrations.js'
+import type { Hooks } from './operations.js'
 
 /** Adds rows for envelopes; must run inside a transaction. */
-export type Publish = (db: Db, envelopes: readonly Envelope[], now: number) => Receipt[]
+export type Publish = (db: Db, envelopes: readonly Envelope[]) => Receipt[]
 
-export function createPublish(t: Tables): Publish {
+export function createPublish(t: Tables, hooks: Pick<Hooks, 'ready'>): Publish {
   const insert = `
     INSERT INTO ${t.jobs} (id, queue, name, state, priority, due_at, body, headers, enqueued_at, expires_at, expires_in,
       unique_key, unique_until, unique_until_at, holds_key, job_group, keep_completed, keep_dead)
@@ -62,8 +63,12 @@ export function createPublish(t: Tables): Publish {
     return standing(e, String(db.get(nameOfId, e.id)?.['name']))
   }
 
-  return (db, envelopes, now) => {
-    for (const queue of new Set(envelopes.map((e) => e.queue))) db.run(declare, queue, now)
+  return (db, envelopes) => {
+    const now = Date.now()
+    for (const queue of new Set(envelopes.map((e) => e.queue))) {
+      db.run(declare, queue, now)
+      hooks.ready(queue)
+    }
     return envelopes.map((e) => add(db, e, now))
   }
 }
