@@ -117,7 +117,8 @@ export function createClaims(t: Tables): Claims {
     UPDATE ${t.jobs} SET state = 'active', run = run + 1, worker = ?, started_at = ?,
       holds_key = CASE unique_until WHEN 'started' THEN 0 ELSE holds_key END
     WHERE seq IN (SELECT seq FROM ${t.jobs} WHERE queue = ? AND ${ready} LIMIT ?)
-    RETURNING seq, id, name, body, priority, due_at, enqueued_at, run, attempts, keep_completed, keep_dead, ${rare} AS rare`
+    RETURNING seq, id, queue, name, body, priority, due_at, enqueued_at, run, attempts, keep_completed, keep_dead,
+      ${rare} AS rare`
   const takeSuspect = take(`state = 'ready' AND suspect = 1 ORDER BY due_at, seq`)
   const takeReady = take(`state = 'ready' AND suspect = 0 ORDER BY priority DESC, due_at, seq`)
   const present = `SELECT 1 FROM ${t.workers} WHERE id = ?`
@@ -136,24 +137,21 @@ export function createClaims(t: Tables): Claims {
       if (!db.get(present, worker)) return { values: [], suspect: false }
       const now = Date.now()
       db.run(promote, queue, now)
-      const rows = suspects ? db.all(takeSuspect, worker, now, queue, 1) : []
+      const rows = suspects ? db.rows(takeSuspect, worker, now, queue, 1) : []
       const suspect = rows.length > 0
       const left = n - rows.length
-      if (left > 0) rows.push(...db.all(takeReady, worker, now, queue, left).sort(byOrder))
+      if (left > 0) rows.push(...db.rows(takeReady, worker, now, queue, left).sort(byOrder))
       const values: SqlValue[] = []
-      for (const r of rows)
-        // prettier-ignore
-        values.push(r['seq']!, r['id']!, queue, r['name']!, r['body']!, r['priority']!, r['due_at']!, r['enqueued_at']!,
-          r['run']!, r['attempts']!, r['keep_completed']!, r['keep_dead']!, r['rare']!)
+      for (const row of rows) for (let i = 0; i < ROW; i++) values.push(row[i]!)
       return { values, suspect }
     },
   }
 }
 
-const byOrder = (a: Row, b: Row) =>
-  Number(b['priority']) - Number(a['priority']) ||
-  Number(a['due_at']) - Number(b['due_at']) ||
-  Number(a['seq']) - Number(b['seq'])
+/** Places of priority, due_at and seq in a claimed row. */
+const [PRIORITY, DUE, SEQ] = [5, 6, 0]
+const byOrder = (a: readonly SqlValue[], b: readonly SqlValue[]) =>
+  Number(b[PRIORITY]) - Number(a[PRIORITY]) || Number(a[DUE]) - Number(b[DUE]) || Number(a[SEQ]) - Number(b[SEQ])
 
 function statsSql(t: Tables): string {
   const here = `queue = (SELECT queue FROM p)`

@@ -2,7 +2,6 @@
 import type { Envelope, HeaderMap, UniqueClaim } from '../../core/envelope.js'
 import { LeaseLostError, type DeadReason, type JobError } from '../../core/errors.js'
 import { BLOCKED_FORGOTTEN, type Delivery, type LostReason, type ReleaseReason } from '../../driver/driver.js'
-import { createLostSwitch } from '../../driver/polling.js'
 import type { SqliteHandle, SqlValue } from './engine.js'
 import type { Link } from './link.js'
 
@@ -43,12 +42,13 @@ export class SqliteDelivery implements Delivery<SqliteHandle> {
   readonly crashes: number = 0
   readonly suspect: boolean = false
   readonly blocked?: { readonly why: ReleaseReason; readonly since: number }
-  readonly #holder: Holder
-  #lost: ReturnType<typeof createLostSwitch> | undefined
+  private readonly holder: Holder
+  private listeners: ((why: LostReason) => void)[] | undefined
+  private told: LostReason[] | undefined
 
   /** @param at where the row begins in `values`; the order is that of `take` in broker-sql.ts */
   constructor(holder: Holder, values: readonly SqlValue[], at: number) {
-    this.#holder = holder
+    this.holder = holder
     this.seq = values[at] as number
     this.run = values[at + 8] as number
     this.attempt = (values[at + 9] as number) + 1
@@ -77,65 +77,73 @@ export class SqliteDelivery implements Delivery<SqliteHandle> {
   }
 
   onLost(fn: (why: LostReason) => void): void {
-    this.#lost ??= createLostSwitch()
-    this.#lost.onLost(fn)
+    ;(this.listeners ??= []).push(fn)
+    for (const why of this.told ?? []) fn(why)
   }
 
   lose(why: LostReason): void {
-    this.#lost ??= createLostSwitch()
-    this.#lost.lose(why)
-    if (why !== 'cancelled') this.#holder.left(this)
+    if (this.told?.includes(why)) return
+    ;(this.told ??= []).push(why)
+    for (const listener of this.listeners ?? []) listener(why)
+    if (why !== 'cancelled') this.holder.left(this)
   }
 
   note(o: { readonly progress?: number; readonly note?: string }): void {
-    this.#holder.note(this, o)
+    this.holder.note(this, o)
   }
 
   async start(): Promise<void> {
-    if (!(await this.#holder.link.write('start', this.#ref))) throw new LeaseLostError(this.envelope.id, this.run)
+    if (!(await this.holder.link.write('start', this.ref))) throw new LeaseLostError(this.envelope.id, this.run)
   }
 
   ack(o?: { readonly result?: string; readonly tx?: SqliteHandle; readonly publish?: readonly Envelope[] }): Promise<void> {
     const result = o?.result ?? null
-    const { link } = this.#holder
+    const { link } = this.holder
     const children = o?.publish ?? []
-    if (o?.tx !== undefined) {
-      const owned = this.#holder.ackInTransaction(o.tx, this, result, children)
-      return this.#end(Promise.resolve(owned))
-    }
+    if (o?.tx !== undefined)
+      return this.end(Promise.resolve(this.holder.ackInTransaction(o.tx, this, result, children)))
     if (children.length > 0)
-      return this.#end(link.write('ack', { ...this.#ref, result, publish: children }, 1 + children.length))
-    return this.#end(link.ack(this.seq, this.envelope.id, this.run, result))
+      return this.end(link.write('ack', { ...this.ref, result, publish: children }, 1 + children.length))
+    return this.done(link.ack(this.seq, this.envelope.id, this.run, result))
   }
 
   retry(o: { readonly delay: number; readonly error: JobError }): Promise<void> {
-    return this.#end(this.#holder.link.write('retry', { ...this.#ref, ...o }))
+    return this.end(this.holder.link.write('retry', { ...this.ref, ...o }))
   }
 
   dead(o: { readonly reason: DeadReason; readonly error: JobError }): Promise<void> {
-    return this.#end(this.#holder.link.write('dead', { ...this.#ref, ...o }))
+    return this.end(this.holder.link.write('dead', { ...this.ref, ...o }))
   }
 
   release({ delay = 0, why = 'stop' }: { readonly delay?: number; readonly why?: ReleaseReason } = {}): Promise<void> {
-    return this.#end(this.#holder.link.write('release', { ...this.#ref, delay, why }))
+    return this.end(this.holder.link.write('release', { ...this.ref, delay, why }))
   }
 
-  get #ref() {
+  private get ref() {
     return { seq: this.seq, id: this.envelope.id, run: this.run }
   }
 
-  /** The place in the worker's hands is free with the settling itself: the same transaction may take the next job. */
-  #end(settled: Promise<boolean>): Promise<void> {
-    this.#holder.left(this)
+  private end(settled: Promise<boolean>): Promise<void> {
+    return settled.then((owned) => {
+      this.holder.left(this)
+      this.check(owned)
+    })
+  }
+
+  /** The same, but its place is free at once: the transaction that settles it may take the next job. */
+  private done(settled: Promise<boolean>): Promise<void> {
+    this.holder.left(this)
     return settled.then(
-      (owned) => {
-        if (!owned) throw new LeaseLostError(this.envelope.id, this.run)
-      },
+      (owned) => this.check(owned),
       (error: unknown) => {
-        this.#holder.kept(this)
+        this.holder.kept(this)
         throw error
       },
     )
+  }
+
+  private check(owned: boolean): void {
+    if (!owned) throw new LeaseLostError(this.envelope.id, this.run)
   }
 }
 

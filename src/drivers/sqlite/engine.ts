@@ -13,6 +13,10 @@ interface RawStatement {
   run(...values: SqlValue[]): { changes: number | bigint }
   get(...values: SqlValue[]): unknown
   all(...values: SqlValue[]): unknown[]
+  /** better-sqlite3: rows come as arrays. */
+  raw?(on: boolean): unknown
+  /** node:sqlite, from Node 22.16 on: the same. */
+  setReturnArrays?(on: boolean): unknown
 }
 
 /** An open database of better-sqlite3 or node:sqlite: what `{ tx }` takes. */
@@ -31,6 +35,8 @@ export interface Db {
   run(sql: string, ...values: SqlValue[]): number
   get(sql: string, ...values: SqlValue[]): Row | undefined
   all(sql: string, ...values: SqlValue[]): Row[]
+  /** Rows as arrays, in the order of the columns: cheaper where there are many. */
+  rows(sql: string, ...values: SqlValue[]): SqlValue[][]
   exec(sql: string): void
   close(): void
 }
@@ -43,7 +49,21 @@ export function dbOf(handle: SqliteHandle): Db {
     if (!statement) statements.set(sql, (statement = handle.prepare(sql)))
     return statement
   }
+  const asArrays = new Map<string, (...values: SqlValue[]) => SqlValue[][]>()
+  const prepareArrays = (sql: string) => {
+    const statement = handle.prepare(sql)
+    statement.raw?.(true)
+    statement.setReturnArrays?.(true)
+    return statement.raw !== undefined || statement.setReturnArrays !== undefined
+      ? (...values: SqlValue[]) => statement.all(...values) as SqlValue[][]
+      : (...values: SqlValue[]) => (statement.all(...values) as Row[]).map((row) => Object.values(row))
+  }
   return {
+    rows(sql, ...values) {
+      let query = asArrays.get(sql)
+      if (!query) asArrays.set(sql, (query = prepareArrays(sql)))
+      return query(...values)
+    },
     run: (sql, ...values) => Number(prepared(sql).run(...values).changes),
     get: (sql, ...values) => prepared(sql).get(...values) as Row | undefined,
     all: (sql, ...values) => prepared(sql).all(...values) as Row[],

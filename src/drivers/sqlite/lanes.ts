@@ -45,7 +45,7 @@ export interface Lanes {
 }
 
 /** Jobs of one lane in one transaction: enough to make an fsync cheap, few enough to let others in. */
-const MOST = 500
+const MOST = 250
 /** After a look that failed. */
 const PAUSE_AFTER_ERROR = 500
 
