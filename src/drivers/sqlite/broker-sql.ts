@@ -1,10 +1,10 @@
 // The broker's operations on the database: queues, settling, and finding work.
 import { ConfigurationError, type DeadReason, type JobError } from '../../core/errors.js'
-import type { Envelope } from '../../core/envelope.js'
 import type { QueueStats, ReleaseReason } from '../../driver/driver.js'
 import type { Db, Row, SqlValue } from './engine.js'
 import type { Tables } from './migrations.js'
 import type { Hooks } from './operations.js'
+import type { Packed } from './packing.js'
 import type { Publish } from './publish.js'
 import type { Run, Settle } from './settle.js'
 
@@ -51,7 +51,7 @@ export function brokerWrites(t: Tables, settle: Settle, publish: Publish, hooks:
       return lost
     },
     /** The same for one, with the jobs that it brings forth. */
-    ack(db: Db, o: Run & { result: string | null; publish: readonly Envelope[] }): boolean {
+    ack(db: Db, o: Run & { result: string | null; publish: Packed }): boolean {
       const owned = settle.ack(db, o, o.result, Date.now())
       if (owned && o.publish.length > 0) publish(db, o.publish)
       return ended(owned)

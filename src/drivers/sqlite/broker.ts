@@ -3,7 +3,8 @@ import type { Broker, Consumer, ConsumeOptions } from '../../driver/driver.js'
 import type { SqliteHandle } from './engine.js'
 import { PURGE_BATCH, PURGE_PARTS, ROW } from './broker-sql.js'
 import { SqliteDelivery, type Holder } from './delivery.js'
-import type { Front } from './front.js'
+import { receiptsOf, type Front } from './front.js'
+import { packEnvelopes } from './packing.js'
 
 export function createBroker(front: Front): Broker<SqliteHandle> {
 
@@ -82,7 +83,8 @@ export function createBroker(front: Front): Broker<SqliteHandle> {
     consume,
     publish({ envelopes, tx }) {
       if (tx !== undefined) return Promise.resolve(front.publishInTransaction(tx, envelopes))
-      return front.link.write('publish', envelopes, envelopes.length)
+      const written = front.link.write('publish', packEnvelopes(envelopes), envelopes.length)
+      return written.then((duplicates) => receiptsOf(envelopes, duplicates))
     },
     async declare({ name }) {
       if (!(await front.link.read('isDeclared', name))) await front.link.write('declare', name)

@@ -4,6 +4,7 @@ import { LeaseLostError, type DeadReason, type JobError } from '../../core/error
 import { BLOCKED_FORGOTTEN, type Delivery, type LostReason, type ReleaseReason } from '../../driver/driver.js'
 import type { SqliteHandle, SqlValue } from './engine.js'
 import type { Link } from './link.js'
+import { packEnvelopes } from './packing.js'
 
 /** Where a delivery is held, and what it needs of the driver. */
 export interface Holder {
@@ -103,7 +104,7 @@ export class SqliteDelivery implements Delivery<SqliteHandle> {
     if (o?.tx !== undefined)
       return this.end(Promise.resolve(this.holder.ackInTransaction(o.tx, this, result, children)))
     if (children.length > 0)
-      return this.end(link.write('ack', { ...this.ref, result, publish: children }, 1 + children.length))
+      return this.end(link.write('ack', { ...this.ref, result, publish: packEnvelopes(children) }, 1 + children.length))
     return this.done(link.ack(this.seq, this.envelope.id, this.run, result))
   }
 

@@ -12,7 +12,8 @@ import { createLink, type Link } from './link.js'
 import { tablesOf } from './migrations.js'
 import { createNotes } from './notes.js'
 import type { SqliteSettings } from './options.js'
-import { createPublish } from './publish.js'
+import { packEnvelopes } from './packing.js'
+import { createPublish, type Duplicate } from './publish.js'
 import { createSettle } from './settle.js'
 
 export interface Front {
@@ -63,13 +64,16 @@ export function createFront(settings: SqliteSettings): Front {
     },
     publishInTransaction(tx, envelopes) {
       need()
-      return inTransaction(tx, own!, (db) => own!.publish(db, envelopes))
+      return receiptsOf(
+        envelopes,
+        inTransaction(tx, own!, (db) => own!.publish(db, packEnvelopes(envelopes))),
+      )
     },
     ackInTransaction(tx, { seq, run, envelope: { id } }, result, publish) {
       need()
       return inTransaction(tx, own!, (db) => {
         const owned = own!.settle.ack(db, { seq, id, run }, result, Date.now())
-        if (owned && publish.length > 0) own!.publish(db, publish)
+        if (owned && publish.length > 0) own!.publish(db, packEnvelopes(publish))
         return owned
       })
     },
@@ -120,6 +124,13 @@ export function createFront(settings: SqliteSettings): Front {
       closed = true
     },
   }
+}
+
+/** The receipts of a publish that says which envelopes are no new jobs. */
+export function receiptsOf(envelopes: readonly Envelope[], duplicates: readonly Duplicate[]): Receipt[] {
+  const receipts = envelopes.map(({ id }): Receipt => ({ id, duplicate: false }))
+  for (const [place, id] of duplicates) receipts[place] = { id, duplicate: true }
+  return receipts
 }
 
 /** What runs in the caller's own transaction, on the main thread. */
