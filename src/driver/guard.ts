@@ -99,6 +99,9 @@ class GuardedDelivery<Tx> implements Delivery<Tx> {
     if (own.blocked) this.blocked = own.blocked
   }
 
+  begin(): boolean {
+    return this.own.begin?.() ?? true
+  }
   start(): Promise<void> {
     return this.own.start()
   }

@@ -11,7 +11,9 @@ import { tablesOf } from './migrations.js'
 import { createReads, createWrites, type Hooks, type Reads, type Writes } from './operations.js'
 import type { Call, Post, Reply, Turn } from './protocol.js'
 import { createFileSignals } from './signals.js'
-import { createSubstitute } from './substitute.js'
+import type { Cells } from './slots.js'
+import { createStorage } from './storage.js'
+import { createSubstitute, type BeatArgs } from './substitute.js'
 
 /** What the front has settled before it starts the back; plain data. */
 export interface BackOptions {
@@ -90,7 +92,23 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
       undone: (taken) => lanes.undo(taken),
     },
   })
-  const substitute = createSubstitute({ lease: o.lease, beat: (args) => commits.write((db) => writes.beat(db, args)) })
+  const substitute = createSubstitute({
+    lease: o.lease,
+    beat: (args) => commits.write((db) => writes.beat(db, withWaits(args))),
+    onBlocked(worker, on) {
+      const runs = lanes.block(worker, on)
+      if (runs.length === 0) return
+      const giveBack = (db: Db) => runs.forEach((run) => writes.release(db, { ...run, delay: 0, why: 'stop' }))
+      commits.write(giveBack, runs.length).catch((error: unknown) => {
+        hooks.log('warn', `Could not give back what had not begun: ${messageOf(error)}`, { jobs: runs.length })
+      })
+    },
+  })
+  const storage = createStorage({ db: need, path: o.path, commits, log: hooks.log })
+  const withWaits = (args: BeatArgs): BeatArgs => ({
+    ...args,
+    info: { ...args.info, lockWaits: commits.lockWaits() },
+  })
   const signals = createFileSignals(
     () => o.path,
     () => {
@@ -120,7 +138,7 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
     },
     setup: () => setupOn(need(), t, o),
     ping: async () => void need().get('SELECT 1 AS yes'),
-    async openLane(args: { lane: number; queue: string; worker: string }) {
+    async openLane(args: { lane: number; queue: string; worker: string; cells: Cells }) {
       lanes.open(args)
       watch()
     },
@@ -136,18 +154,22 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
       lanes.end()
       substitute.end()
       signals.watch(false)
+      storage.watch(false)
       await commits.close()
       db?.close()
       db = undefined
     },
   }
-  const watch = () => signals.watch(listening || lanes.size > 0)
+  const watch = () => {
+    signals.watch(listening || lanes.size > 0)
+    storage.watch(lanes.size > 0)
+  }
 
   async function call([n, verb, args, rows]: Call): Promise<void> {
     try {
       if (verb in reads) return answer(n, read(verb as keyof Reads, args))
       if (verb in writes) {
-        if (verb === 'beat') substitute.heard(args as never)
+        if (verb === 'beat') return answer(n, await beat(args as BeatArgs))
         if (verb === 'leave') substitute.forget((args as { worker: string }).worker)
         return answer(n, await commits.write((db) => writes[verb as keyof Writes](db, args as never), rows))
       }
@@ -155,6 +177,11 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
     } catch (error) {
       fail(n, error)
     }
+  }
+
+  function beat(args: BeatArgs) {
+    substitute.heard(args)
+    return commits.write((db) => writes.beat(db, withWaits(args)))
   }
 
   function read(verb: keyof Reads, args: unknown): unknown {

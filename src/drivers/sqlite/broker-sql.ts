@@ -83,8 +83,8 @@ export function brokerWrites(t: Tables, settle: Settle, publish: Publish, hooks:
 /** Parts of what waits in a queue, for `purge`. */
 export const PURGE_PARTS = 3
 
-/** Values of a claimed row, in this order. */
-export const ROW = 13
+/** Values of a claimed row, in the order of `take`, and one place for the slot that it is handed over in. */
+export const ROW = 14
 
 /** How work is found and taken; used by lanes only. */
 export interface Claims {
@@ -142,7 +142,7 @@ export function createClaims(t: Tables): Claims {
       const left = n - rows.length
       if (left > 0) rows.push(...db.rows(takeReady, worker, now, queue, left).sort(byOrder))
       const values: SqlValue[] = []
-      for (const row of rows) for (let i = 0; i < ROW; i++) values.push(row[i]!)
+      for (const row of rows) for (let i = 0; i < ROW; i++) values.push(row[i] ?? null)
       return { values, suspect }
     },
   }

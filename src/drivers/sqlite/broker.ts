@@ -5,10 +5,12 @@ import { PURGE_BATCH, PURGE_PARTS, ROW } from './broker-sql.js'
 import { SqliteDelivery, type Holder } from './delivery.js'
 import { receiptsOf, type Front } from './front.js'
 import { packEnvelopes } from './packing.js'
+import { begin, createCells } from './slots.js'
 
 export function createBroker(front: Front): Broker<SqliteHandle> {
 
   async function consume(o: ConsumeOptions<SqliteHandle>): Promise<Consumer> {
+    const cells = createCells()
     const inHand = new Set<SqliteDelivery>()
     let [prefetch, delivered, suspectsEnded] = [0, 0, 0]
     let lane = 0
@@ -23,6 +25,7 @@ export function createBroker(front: Front): Broker<SqliteHandle> {
       link: front.link,
       ackInTransaction: front.ackInTransaction,
       note: front.note,
+      begin: (slot) => begin(cells, slot),
       left(delivery) {
         if (!inHand.delete(delivery)) return
         if (delivery.suspect) suspectsEnded += 1
@@ -48,7 +51,7 @@ export function createBroker(front: Front): Broker<SqliteHandle> {
         },
         lost: tellClosed,
       },
-      { queue: o.queue, worker: o.worker },
+      { queue: o.queue, worker: o.worker, cells },
     )
     const hand = front.holds(o.worker, inHand)
     prefetch = o.prefetch

@@ -3,6 +3,7 @@
 import { BrokerUnavailableError, ClientClosedError } from '../../core/errors.js'
 import type { ConnectOptions } from '../../driver/driver.js'
 import type { SqlValue } from './engine.js'
+import type { Cells } from './slots.js'
 import type { ArgsOf, Reads, ReadVerb, ValueOf, Writes, WriteVerb } from './operations.js'
 import type { Call, ControlVerb, Credit, Reply, Turn } from './protocol.js'
 
@@ -32,7 +33,7 @@ export interface Link {
   /** Settle one of many; whether the run still owned the job. */
   ack(seq: number, id: string, run: number, result: string | null): Promise<boolean>
   credit(lane: number, allowed: number, suspectsEnded: number): void
-  openLane(end: LaneEnd, o: { queue: string; worker: string }): Promise<number>
+  openLane(end: LaneEnd, o: { queue: string; worker: string; cells: Cells }): Promise<number>
   closeLane(lane: number): Promise<void>
   onSignal(topic: 'work' | 'done', listener: () => void): () => void
   close(): Promise<void>
