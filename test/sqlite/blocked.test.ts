@@ -21,7 +21,10 @@ async function setting() {
   const ledger = join(folder(), 'ledger')
   writeFileSync(ledger, '')
   const client = await connect(url)
-  const jobs = await client.enqueueMany(task, [0, 1, 2, 3, 4, 5].map((n) => ({ n })))
+  const jobs = await client.enqueueMany(
+    task,
+    [0, 1, 2, 3, 4, 5].map((n) => ({ n })),
+  )
   const begun = () => readFileSync(ledger, 'utf8').trim().split('\n')
   return { url, ledger, client, jobs, begun }
 }
@@ -44,7 +47,7 @@ describe('a handler that blocks the event loop', () => {
     await jobs[0]!.result()
     expect((await jobs[0]!.info()).run).toBe(1)
     expect(begun()).toEqual(['blocker 0'])
-    expect(taken.sort()).toEqual([1, 2, 3, 4, 5])
+    expect(taken.toSorted((a, b) => a - b)).toEqual([1, 2, 3, 4, 5])
     blocker.process.kill('SIGKILL')
     await client.close()
   })

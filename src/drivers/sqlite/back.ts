@@ -8,7 +8,8 @@ import type { Db, SqliteConstructor, SqlValue } from './engine.js'
 import { createLanes, type Taken } from './lanes.js'
 import { openDatabase, setupOn } from './open.js'
 import { tablesOf } from './migrations.js'
-import { createReads, createWrites, type Hooks, type Reads, type Writes } from './operations.js'
+import type { Hooks } from './hooks.js'
+import { createReads, createWrites, type Reads, type Writes } from './operations.js'
 import type { Call, Post, Reply, Turn } from './protocol.js'
 import { createFileSignals } from './signals.js'
 import type { Cells } from './slots.js'
@@ -35,7 +36,7 @@ export interface Back {
 
 export function createBack(o: BackOptions, engine: () => SqliteConstructor, post: Post<Reply>): Back {
   const t = tablesOf(o.namespace)
-  let db: Db | undefined
+  let connection: Db | undefined
   let listening = false
   let reply: Reply = {}
   let speaking = false
@@ -69,23 +70,23 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
   }
   const reads = createReads(t)
   const writes = createWrites(t, o, hooks)
-  const need = () => db!
+  const db = () => connection!
   const lanes = createLanes({
     claims: createClaims(t),
-    db: need,
+    db,
     pollEvery: o.pollEvery,
     hungry,
     onError: (error, queue) => hooks.log('warn', describeLookError(translate(error, o.file)), { queue }),
   })
   const commits = createCommits<Taken[]>({
-    db: need,
+    db,
     file: o.file,
     timeout: () => o.publishTimeout,
     companion: {
       get wanted() {
         return lanes.hungry
       },
-      run: (db) => lanes.take(db),
+      run: (tx) => lanes.take(tx),
       committed: (taken) => {
         for (const { lane, values } of taken) (say().deliveries ??= []).push([lane, values])
       },
@@ -94,17 +95,17 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
   })
   const substitute = createSubstitute({
     lease: o.lease,
-    beat: (args) => commits.write((db) => writes.beat(db, withWaits(args))),
+    beat: (args) => commits.write((tx) => writes.beat(tx, withWaits(args))),
     onBlocked(worker, on) {
       const runs = lanes.block(worker, on)
       if (runs.length === 0) return
-      const giveBack = (db: Db) => runs.forEach((run) => writes.release(db, { ...run, delay: 0, why: 'stop' }))
+      const giveBack = (tx: Db) => runs.forEach((run) => writes.release(tx, { ...run, delay: 0, why: 'stop' }))
       commits.write(giveBack, runs.length).catch((error: unknown) => {
         hooks.log('warn', `Could not give back what had not begun: ${messageOf(error)}`, { jobs: runs.length })
       })
     },
   })
-  const storage = createStorage({ db: need, path: o.path, commits, log: hooks.log })
+  const storage = createStorage({ db, path: o.path, commits, log: hooks.log })
   const withWaits = (args: BeatArgs): BeatArgs => ({
     ...args,
     info: { ...args.info, lockWaits: commits.lockWaits() },
@@ -121,7 +122,7 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
   /** A transaction of its own for what lanes may take, unless one is coming anyway. */
   let coming = false
   function hungry(): void {
-    if (coming || !db) return
+    if (coming || !connection) return
     coming = true
     commits
       .write(() => (coming = false), 0)
@@ -133,11 +134,11 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
 
   const control = {
     async open() {
-      db = await openDatabase(o, engine(), t)
+      connection = await openDatabase(o, engine(), t)
       return null
     },
-    setup: () => setupOn(need(), t, o),
-    ping: async () => void need().get('SELECT 1 AS yes'),
+    setup: () => setupOn(db(), t, o),
+    ping: async () => void db().get('SELECT 1 AS yes'),
     async openLane(args: { lane: number; queue: string; worker: string; cells: Cells }) {
       lanes.open(args)
       watch()
@@ -156,8 +157,8 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
       signals.watch(false)
       storage.watch(false)
       await commits.close()
-      db?.close()
-      db = undefined
+      connection?.close()
+      connection = undefined
     },
   }
   const watch = () => {
@@ -171,7 +172,7 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
       if (verb in writes) {
         if (verb === 'beat') return answer(n, await beat(args as BeatArgs))
         if (verb === 'leave') substitute.forget((args as { worker: string }).worker)
-        return answer(n, await commits.write((db) => writes[verb as keyof Writes](db, args as never), rows))
+        return answer(n, await commits.write((tx) => writes[verb as keyof Writes](tx, args as never), rows))
       }
       answer(n, await control[verb as keyof typeof control](args as never))
     } catch (error) {
@@ -181,12 +182,12 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
 
   function beat(args: BeatArgs) {
     substitute.heard(args)
-    return commits.write((db) => writes.beat(db, withWaits(args)))
+    return commits.write((tx) => writes.beat(tx, withWaits(args)))
   }
 
   function read(verb: keyof Reads, args: unknown): unknown {
     try {
-      return reads[verb](need(), args as never)
+      return reads[verb](db(), args as never)
     } catch (error) {
       throw translate(error, o.file)
     }
@@ -194,7 +195,7 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
 
   async function settle(turn: number, acks: readonly SqlValue[]): Promise<void> {
     try {
-      const lost = await commits.write((db) => writes.acks(db, acks), acks.length / ACK)
+      const lost = await commits.write((tx) => writes.acks(tx, acks), acks.length / ACK)
       ;(say().acked ??= []).push([turn, lost])
     } catch (error) {
       ;(say().acked ??= []).push([turn, [], error])

@@ -8,7 +8,6 @@ import { packEnvelopes } from './packing.js'
 import { begin, createCells } from './slots.js'
 
 export function createBroker(front: Front): Broker<SqliteHandle> {
-
   async function consume(o: ConsumeOptions<SqliteHandle>): Promise<Consumer> {
     const cells = createCells()
     const inHand = new Set<SqliteDelivery>()
@@ -45,7 +44,8 @@ export function createBroker(front: Front): Broker<SqliteHandle> {
             const delivery = new SqliteDelivery(holder, values, at)
             delivered += 1
             inHand.add(delivery)
-            if (stopped) void delivery.release({ why: 'stop' }).catch(() => {}) // the worker's goodbye does it, too
+            if (stopped)
+              void delivery.release({ why: 'stop' }).catch(() => {}) // the worker's goodbye does it, too
             else o.onDelivery(delivery)
           }
         },

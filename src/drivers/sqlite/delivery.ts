@@ -11,7 +11,12 @@ import { NO_SLOT } from './slots.js'
 export interface Holder {
   readonly link: Link
   /** Settle in the caller's own transaction, at once; whether the run owned the job. */
-  ackInTransaction(tx: SqliteHandle, delivery: SqliteDelivery, result: string | null, publish: readonly Envelope[]): boolean
+  ackInTransaction(
+    tx: SqliteHandle,
+    delivery: SqliteDelivery,
+    result: string | null,
+    publish: readonly Envelope[],
+  ): boolean
   note(delivery: SqliteDelivery, o: { readonly progress?: number; readonly note?: string }): void
   /** It leaves the slot that it was handed over in; `false`: it was taken back from there. */
   begin(slot: number): boolean
@@ -109,7 +114,11 @@ export class SqliteDelivery implements Delivery<SqliteHandle> {
     if (!(await this.holder.link.write('start', this.ref))) throw new LeaseLostError(this.envelope.id, this.run)
   }
 
-  ack(o?: { readonly result?: string; readonly tx?: SqliteHandle; readonly publish?: readonly Envelope[] }): Promise<void> {
+  ack(o?: {
+    readonly result?: string
+    readonly tx?: SqliteHandle
+    readonly publish?: readonly Envelope[]
+  }): Promise<void> {
     const result = o?.result ?? null
     const { link } = this.holder
     const children = o?.publish ?? []

@@ -185,7 +185,7 @@ export function createLanes(o: {
       }
     },
     end() {
-      for (const id of [...lanes.keys()]) self.close(id)
+      for (const id of lanes.keys()) self.close(id)
     },
   }
   return self

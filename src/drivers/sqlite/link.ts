@@ -113,10 +113,13 @@ export function createLink(start: StartCarrier, log: ConnectOptions['log']): Lin
   function lost(error: Error): void {
     if (gone) return
     gone = error
-    const why = new BrokerUnavailableError(`The connection to SQLite ended: ${error.message}. Start this client anew.`, {
-      outcome: 'unknown',
-      cause: error,
-    })
+    const why = new BrokerUnavailableError(
+      `The connection to SQLite ended: ${error.message}. Start this client anew.`,
+      {
+        outcome: 'unknown',
+        cause: error,
+      },
+    )
     for (const waiting of [...calls.values(), ...[...acks.values()].flat(), ...turn.waiting]) waiting.reject(why)
     calls.clear()
     acks.clear()

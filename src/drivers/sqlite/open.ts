@@ -135,4 +135,3 @@ function isThere(path: string): boolean {
     return (error as NodeJS.ErrnoException).code !== 'ENOENT'
   }
 }
-

@@ -4,7 +4,7 @@ import { statSync } from 'node:fs'
 import { messageOf } from '../../core/errors.js'
 import type { Commits } from './commits.js'
 import type { Db } from './engine.js'
-import type { Hooks } from './operations.js'
+import type { Hooks } from './hooks.js'
 
 export interface Storage {
   watch(on: boolean): void
@@ -12,7 +12,7 @@ export interface Storage {
 
 const EVERY = 5_000
 /** A log of this size is pinned by a reader, or its checkpoints fail: usually it stays near 4 MiB. */
-export const LARGE_LOG = 64 * 1024 * 1024
+const LARGE_LOG = 64 * 1024 * 1024
 /** After a large log has been copied back, its file is cut to this size. */
 export const KEPT_LOG = 16 * 1024 * 1024
 const TELL_AGAIN = 60_000
@@ -80,7 +80,10 @@ export function createStorage(o: {
   return {
     watch(on) {
       if (on) timer ??= setInterval(look, EVERY).unref()
-      else timer = void clearInterval(timer)
+      else {
+        clearInterval(timer)
+        timer = undefined
+      }
     },
   }
 }
@@ -95,7 +98,7 @@ function checkpoint(db: Db): boolean {
 }
 
 /** The share of free pages, if they are worth the work and the file can give them back; else 0. */
-export function freeShare(db: Db): number {
+function freeShare(db: Db): number {
   const of = (pragma: string) => Number(Object.values(db.get(`PRAGMA ${pragma}`) ?? { n: 0 })[0])
   const free = of('freelist_count')
   if (free < FREE_PAGES || of('auto_vacuum') !== INCREMENTAL) return 0
