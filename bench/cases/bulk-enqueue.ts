@@ -1,6 +1,7 @@
 // bulk-enqueue: one caller, 500 jobs in a call, each call awaited.
 import { enqueueInBatches, inputs } from '../subject.js'
 import { proven, type Case } from './case.js'
+import { workOff } from './work-off.js'
 
 export const bulkEnqueue: Case = {
   name: 'bulk-enqueue',
@@ -15,7 +16,8 @@ export const bulkEnqueue: Case = {
     const since = performance.now()
     await enqueueInBatches(queue, all)
     const ms = performance.now() - since
-    const counted = await proven(queue, { enqueued: jobs, handled: 0 })
+    const { handled } = await workOff(queue, jobs)
+    const counted = await proven(queue, { enqueued: jobs, handled })
     await queue.close()
     return { value: (jobs / ms) * 1000, counted }
   },

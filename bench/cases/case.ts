@@ -83,21 +83,16 @@ export function createTally(jobs: number): Tally {
 export class CountError extends Error {}
 
 /**
- * What the store has of the measured jobs.
- * @throws CountError unless every job that was enqueued is there once, and as many as expected were completed
+ * What the store has of the measured jobs, when all were done.
+ * @throws CountError unless every job that was enqueued is there once, completed, and was handled once
  */
 export async function proven(
   queue: Queue,
   expected: { readonly enqueued: number; readonly handled: number },
 ): Promise<Measured['counted']> {
   const counted = { ...(await queue.count('measured')), handled: expected.handled }
-  const { enqueued, completed, dead, waiting } = counted
-  const right =
-    enqueued === expected.enqueued &&
-    enqueued === completed + dead + waiting &&
-    completed === expected.handled &&
-    dead === 0
-  if (!right)
-    throw new CountError(`Expected ${JSON.stringify(expected)}, but the store has ${JSON.stringify(counted)}.`)
+  const { enqueued, completed, dead, waiting, handled } = counted
+  const right = enqueued === expected.enqueued && handled === enqueued && completed === enqueued && dead + waiting === 0
+  if (!right) throw new CountError(`${expected.enqueued} jobs should be done, but ${JSON.stringify(counted)}.`)
   return counted
 }

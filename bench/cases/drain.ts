@@ -1,7 +1,8 @@
 // drain: jobs that wait already, from starting the worker until it has stopped with every one of them settled.
 // Also on a file with a million other jobs, waiting behind these or finished, relative to the same file without them.
 import { enqueueInBatches, inputs } from '../subject.js'
-import { CONCURRENCY, createTally, proven, type Case, type Stage } from './case.js'
+import { proven, type Case, type Stage } from './case.js'
+import { workOff } from './work-off.js'
 
 export const drain: Case = {
   name: 'drain',
@@ -30,17 +31,8 @@ export const drainBesideFinished = drainBeside('finished')
 async function measure({ subject, folder, jobs }: Stage) {
   const queue = await subject.open(folder)
   await enqueueInBatches(queue, inputs(jobs), { first: true })
-  const tally = createTally(jobs)
-  const all = tally.reached(jobs)
-  const since = performance.now()
-  const worker = await queue.work({
-    concurrency: CONCURRENCY,
-    onStart: ({ n }, kind) => kind === 'measured' && tally.add(n),
-  })
-  await all
-  await worker.stop()
-  const ms = performance.now() - since
-  const counted = await proven(queue, { enqueued: jobs, handled: tally.handled })
+  const { ms, handled } = await workOff(queue, jobs)
+  const counted = await proven(queue, { enqueued: jobs, handled })
   await queue.close()
   return { value: (jobs / ms) * 1000, counted }
 }

@@ -1,6 +1,7 @@
 // single-enqueue-N: N callers, each awaits one enqueue after the other, as N requests to a web server would.
 import { inputs } from '../subject.js'
 import { proven, type Case } from './case.js'
+import { workOff } from './work-off.js'
 
 export const singleEnqueue1: Case = {
   ...singleEnqueue(1),
@@ -29,7 +30,8 @@ function singleEnqueue(callers: number): Case {
       const since = performance.now()
       await Promise.all(Array.from({ length: callers }, caller))
       const ms = performance.now() - since
-      const counted = await proven(queue, { enqueued: jobs, handled: 0 })
+      const { handled } = await workOff(queue, jobs)
+      const counted = await proven(queue, { enqueued: jobs, handled })
       await queue.close()
       return { value: (jobs / ms) * 1000, counted }
     },
