@@ -1,11 +1,11 @@
 // The drivers that can be measured, each with what it is compared with. A new driver is a line here.
-import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { millrace } from './millrace.js'
 import { bare } from './peers/bare.js'
 import { plainjob } from './peers/plainjob.js'
 import type { Peer, Subject } from './subject.js'
+import { versionOf } from './versions.js'
 
 export interface MeasuredDriver {
   /** Its durability modes, the default first. */
@@ -34,8 +34,7 @@ function sqliteVersions(): { sqlite: string; library: string } {
   const db = new Database(':memory:')
   const sqlite = db.prepare('SELECT sqlite_version()').pluck().get() as string
   db.close()
-  const { version } = createRequire(import.meta.url)('better-sqlite3/package.json') as { version: string }
-  return { sqlite, library: `better-sqlite3 ${version}` }
+  return { sqlite, library: `better-sqlite3 ${versionOf('better-sqlite3')}` }
 }
 
 /** Millrace, or one of the peers by its name. */

@@ -1,20 +1,17 @@
 // Millrace on a driver, through the public API, with its defaults.
-import { readFileSync } from 'node:fs'
 import { connect, defineTask, handle, unchecked } from 'millrace'
 import type { Counts, Input, Kind, Queue, Subject } from './subject.js'
+import { versionOf } from './versions.js'
 
 const task = (name: string) => defineTask(name, { input: unchecked<Input>(), output: unchecked<number>() })
 const TASKS = { measured: task('bench.measured'), filler: task('bench.filler') } as const
 const PAGE = 1000
 
-const manifest = new URL(import.meta.resolve('millrace/package.json'))
-const { version } = JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }
-
 /** @param urlIn the URL of a database of its own in a folder */
 export function millrace(o: { durability: string; urlIn(folder: string): string }): Subject {
   return {
     name: 'millrace',
-    product: `Millrace ${version}`,
+    product: `Millrace ${versionOf('millrace')}`,
     durability: o.durability,
     latency: { jobs: 200, longestPause: 50 },
     open: (folder) => open(o.urlIn(folder)),

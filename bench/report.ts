@@ -1,5 +1,5 @@
 // Figures as JSON lines, as a table for a terminal, or as the table of docs/performance.md.
-import { cpus, type, release } from 'node:os'
+import { cpus, loadavg, release, type } from 'node:os'
 import type { Arguments } from './arguments.js'
 import { DRIVERS } from './drivers.js'
 import { BASELINE, type Figure } from './figure.js'
@@ -11,6 +11,8 @@ export interface Machine {
   readonly cpu: string
   readonly cores: number
   readonly filesystem: string
+  /** How many processes wanted a core in the minute before it began: above 0.5 the figures are those of a busy machine. */
+  readonly load: number
   readonly [version: string]: string | number
 }
 
@@ -22,6 +24,7 @@ export function machineOf(o: { driver: string; filesystem: string }): Machine {
     cpu: cpu?.model.trim() ?? 'unknown',
     cores: cpus().length,
     filesystem: o.filesystem,
+    load: Number(loadavg()[0]!.toFixed(2)),
     ...DRIVERS[o.driver]!.versions(),
   }
 }
@@ -101,7 +104,7 @@ export function table(figures: readonly Figure[], form: 'table' | 'markdown'): s
 
 /** The line under a table: what the figures depend on. */
 export function conditions(o: Arguments, machine: Machine): string {
-  const { node, os, cpu, cores, filesystem, ...versions } = machine
+  const { node, os, cpu, cores, filesystem, load, ...versions } = machine
   const peers = DRIVERS[o.driver]!.peers.map(({ product, durability }) => `${product} (${durability})`)
   const of = o.runs === 1 ? 'one run' : `median of ${o.runs} runs`
   return (
@@ -109,7 +112,7 @@ export function conditions(o: Arguments, machine: Machine): string {
     `Node ${node}, ${Object.entries(versions)
       .map(([name, version]) => `${name} ${version}`)
       .join(', ')}, ${os}, ` +
-    `${cpu}, ${cores} cores, ${filesystem}.`
+    `${cpu}, ${cores} cores, ${filesystem}, load ${load} before.`
   )
 }
 

@@ -1,6 +1,7 @@
 // A child process: carries out one order, so that heap and compiled code of one measurement do not touch another.
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { CountError } from './cases/case.js'
 import { CASES } from './cases/index.js'
 import { subjectOf } from './drivers.js'
 import { fill, finish } from './filler.js'
@@ -26,7 +27,10 @@ async function carryOut(): Promise<Answer> {
   return { measured: await measure({ ...order, subject }) }
 }
 
-const answer = await carryOut().catch((error: unknown): Answer => ({ error: (error as Error).message }))
+const answer = await carryOut().catch((error: unknown): Answer => {
+  if (!(error instanceof CountError)) console.error(error) // nobody expected it: show where it was thrown
+  return { error: (error as Error).message }
+})
 process.send!(answer, () => {
   process.off('disconnect', leave)
   process.disconnect() // now nothing may keep the process: what a subject left open is found by whoever waits for its end

@@ -5,12 +5,13 @@ import { setImmediate as turn } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import { connect } from 'millrace'
 import { BATCH, type Input, type Peer, type Queue } from '../subject.js'
+import { versionOf } from '../versions.js'
 
 const DAY = 86_400_000
 
 export const bare: Peer = {
   name: 'bare',
-  product: 'bare loop of better-sqlite3 12.11.1',
+  product: `bare loop of better-sqlite3 ${versionOf('better-sqlite3')}`,
   durability: 'full',
   cases: ['bulk-enqueue', 'drain'],
   latency: { jobs: 0, longestPause: 0 },

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { better, defineQueue, defineWorker, JobStatus, type Logger } from 'plainjob'
 import type { Input, Peer, Queue } from '../subject.js'
+import { versionOf } from '../versions.js'
 
 const TYPE = 'bench'
 // Its one setting that is not the default: it writes seven lines per job to the console otherwise, and would be measured at that.
@@ -11,7 +12,7 @@ const logger: Logger = { error: silent, warn: silent, info: silent, debug: silen
 
 export const plainjob: Peer = {
   name: 'plainjob',
-  product: 'plainjob 0.0.14',
+  product: `plainjob ${versionOf('plainjob')}`,
   durability: 'normal', // it sets synchronous = 1: the last commits may be lost in a power cut
   cases: ['bulk-enqueue', 'single-enqueue-1', 'single-enqueue-64', 'drain', 'latency-local-p50'],
   // It looks once a second: pauses are spread over that second, so that jobs come at all times between two looks.
