@@ -47,7 +47,7 @@ export function readArguments(args: readonly string[]): Arguments | undefined {
     quick: values.quick,
     cases: casesOf(values.case),
     runs: wholeNumber('--runs', values.runs ?? '1', 1),
-    jobs: wholeNumber('--jobs', values.jobs ?? (values.quick ? '1000' : '20000'), 100),
+    jobs: wholeNumber('--jobs', values.jobs ?? (values.quick ? '400' : '20000'), 100),
     durability,
   }
 }
