@@ -62,7 +62,15 @@ describe('the code on a page', () => {
     expect(await compile([wrong])).toMatch(/block-0\.ts.*nme/)
   })
 
-  it.each(['README.md', 'docs/start.md', 'docs/concepts.md', 'docs/drivers.md', 'docs/errors.md', 'ARCHITECTURE.md'])(
+  it.each([
+    'README.md',
+    'docs/start.md',
+    'docs/concepts.md',
+    'docs/drivers.md',
+    'docs/errors.md',
+    'docs/performance.md',
+    'ARCHITECTURE.md',
+  ])(
     '%s compiles',
     async (page) => {
       expect(await compile(blocksOf(page))).toBe('')
