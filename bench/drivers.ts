@@ -19,9 +19,10 @@ export interface MeasuredDriver {
 
 export const DRIVERS: Readonly<Record<string, MeasuredDriver>> = {
   sqlite: {
-    durabilities: ['full'],
+    durabilities: ['full', 'normal'],
     peers: [plainjob, bare],
-    subject: ({ durability }) => millrace({ durability, urlIn: (folder) => `sqlite:${join(folder, 'jobs.db')}` }),
+    subject: ({ durability }) =>
+      millrace({ durability, urlIn: (folder) => `sqlite:${join(folder, 'jobs.db')}?durability=${durability}` }),
     versions: sqliteVersions,
   },
 }
