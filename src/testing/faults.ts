@@ -12,9 +12,11 @@ export type FaultPoint = 'publish' | 'delivery' | 'start' | 'ack' | 'retry' | 'd
  * - `'fail'`: the call rejects with BrokerUnavailableError, as in an outage; a settling verb is then repeated by the
  *   worker. At `delivery`: the job is given back unspent, and handed over again.
  * - `'crash'`: the worker that makes the call is gone, as after kill -9, and is started again at once. Nothing is written
- *   any more by the runs it had in hand; their jobs come back as suspects. A publish from outside a handler rejects.
+ *   any more by the runs it had in hand; their jobs come back as suspects. As a handler cannot be killed alone, its signal
+ *   aborts, and what it still enqueues is refused until its job is handed over again. A publish from outside a handler
+ *   rejects as it does in an outage.
  * - `'duplicate'`: at `publish`, the envelopes are sent twice. At `delivery`, the job is handed over once more after its
- *   handler has succeeded, because the ack got lost: a handler that may not run twice is found out.
+ *   handler has succeeded, because the ack got lost, once for each job: a handler that may not run twice is found out.
  * - `{ delay }`: the call takes so much longer, in real time.
  */
 export type Fault = {

@@ -79,14 +79,24 @@ interface House<Tx> {
   readonly infos: Map<string, WorkerInfo>
   /** Jobs whose last run ended with a crash, and that run. */
   readonly orphans: Map<string, number>
+  /** Jobs whose ack was lost once: the copy that comes is not doubled again. */
+  readonly doubled: Set<string>
   /** The driver is closed: no delay goes on. */
   readonly over: AbortController
   log: Parameters<Driver['connect']>[0]['log']
 }
 
 function createHouse<Tx>(driver: Driver<Tx>, plan: FaultPlan): House<Tx> {
-  const [held, infos, orphans] = [new Set<Held>(), new Map<string, WorkerInfo>(), new Map<string, number>()]
-  return { driver, plan, held, infos, orphans, over: new AbortController(), log: () => {} }
+  return {
+    driver,
+    plan,
+    held: new Set(),
+    infos: new Map(),
+    orphans: new Map(),
+    doubled: new Set(),
+    over: new AbortController(),
+    log: () => {},
+  }
 }
 
 function faultyBroker<Tx>(house: House<Tx>): Broker<Tx> {
@@ -186,7 +196,8 @@ function faultyDelivery<Tx>(house: House<Tx>, worker: string, inner: Delivery<Tx
       o?.tx !== undefined && !held.gone
         ? inner.ack(o)
         : write('ack', () => {
-            if (!house.plan.strike('delivery', 'again', [name])) return inner.ack(o)
+            if (house.doubled.has(id) || !house.plan.strike('delivery', 'again', [name])) return inner.ack(o)
+            house.doubled.add(id)
             house.log('debug', 'A fault strikes: the ack is lost, and the job is handed over again.', { job: id })
             return inner.release({ why: 'stop' })
           }),
