@@ -1,9 +1,17 @@
 // Faults: each strikes where it says, on any driver, and what comes of it is what a real failure would leave behind.
 import { afterEach, describe, expect, it } from 'vitest'
 import { createClient, defineTask, fixed, handle, unchecked, type Context, type Task } from '../../src/index.js'
+import { newId } from '../../src/core/id.js'
 import type { JobRecord } from '../../src/driver/index.js'
 import { memory } from '../../src/drivers/memory/index.js'
-import { createTestClient, withFaults, type Fault, type Harness } from '../../src/testing/index.js'
+import {
+  conformanceCases,
+  createTestClient,
+  runCase,
+  withFaults,
+  type Fault,
+  type Harness,
+} from '../../src/testing/index.js'
 import { SILENT } from '../../src/testing/conformance/stage.js'
 import { sqliteHarness } from '../support/sqlite.js'
 
@@ -278,6 +286,21 @@ describe('in a test client', () => {
     expect([await outcome(work), await outcome(other), await outcome(work)]).toEqual(['failed', 'failed', 'failed'])
     expect([await outcome(work), await outcome(other)]).toEqual(['kept', 'failed'])
     expect(t.enqueued(work)).toHaveLength(1)
+  })
+})
+
+describe('without faults', () => {
+  const harness: Harness = {
+    name: 'memory',
+    async create() {
+      const name = `without-faults-${newId()}`
+      return { open: (o) => withFaults(memory({ ...o, name }), []), destroy: async () => {} }
+    },
+  }
+
+  it.each(conformanceCases.filter(({ level }) => level === 'driver'))('$promise $name', async (one) => {
+    const { status, reason } = await runCase(harness, one)
+    expect([status === 'failed', status === 'failed' && reason]).toEqual([false, false])
   })
 })
 
