@@ -116,9 +116,12 @@ export function createTestClient(o: TestClientOptions = {}): TestClient {
   }
 
   async function close(options: { grace?: Duration }): Promise<void> {
-    await runner?.stop()
-    await client.close(options)
-    await plan?.onStop?.()
+    try {
+      await runner?.stop()
+      await client.close(options)
+    } finally {
+      await plan?.onStop?.()
+    }
   }
 
   const test: TestClient = {
