@@ -1,7 +1,7 @@
 // A client without workers: its parts over one session.
 import type { Driver } from '../driver/driver.js'
 import { createProducer } from './enqueue.js'
-import { createJob } from './job.js'
+import { jobsOf } from './job.js'
 import { createJobVerbs } from './jobs.js'
 import { createQueueVerbs } from './queues.js'
 import { createResults, type ResultWaiters } from './result.js'
@@ -28,7 +28,7 @@ export function createClientParts<Tx>(
     results,
     core: {
       ...createProducer(session, results),
-      job: (task, id) => createJob(session, results, task, id, false),
+      job: (task, id) => jobsOf(session, results, task)(id, false),
       jobs: createJobVerbs(session),
       queues: createQueueVerbs(session),
     },

@@ -4,6 +4,7 @@
 import type { DeadReason, JobError } from '../core/errors.js'
 import type { Envelope } from '../core/envelope.js'
 import type { JobState } from '../core/job.js'
+import type { Pulse } from './pulse.js'
 
 /** Moves envelopes from producers to workers, at least once. */
 export interface Broker<Tx = never> {
@@ -184,8 +185,11 @@ export interface WorkerInfo {
 
 /** Presence: one small write per worker and beat carries liveness, cancels and pauses both ways. */
 export interface Workers {
-  /** Say that the worker lives. Answers ids of its jobs to cancel and names of paused queues. */
-  beat(o: { readonly worker: string; readonly info: WorkerInfo }): Promise<{
+  /**
+   * Say that the worker lives. Answers ids of its jobs to cancel and names of paused queues. A driver that can reads from
+   * `pulse` that the worker's event loop is blocked, and beats in its place as long as that is in order.
+   */
+  beat(o: { readonly worker: string; readonly info: WorkerInfo; readonly pulse?: Pulse }): Promise<{
     readonly revoked: readonly string[]
     readonly paused: readonly string[]
   }>

@@ -1,11 +1,14 @@
 // `runHandler`: one attempt of one handler, checked as in production, without a client, a broker or a worker.
 import { encode, decode } from '../core/codec.js'
+import { LONGEST_TIMER } from '../core/duration.js'
 import { ConfigurationError, shown } from '../core/errors.js'
 import { newId } from '../core/id.js'
 import { check, validationError } from '../core/schema.js'
 import { refuseUnknown, specOf, type TaskSpec } from '../core/task.js'
 import { createLogger } from '../observe/log.js'
-import { startAttempt } from '../worker/attempt.js'
+import { createPulse } from '../driver/pulse.js'
+import { Attempt } from '../worker/attempt.js'
+import { createDeadlines } from '../worker/deadlines.js'
 import type { BoundHandler, Context, Handler } from '../worker/types.js'
 
 /** Parts of a handler's context that a test gives; the others have the defaults that `runHandler` names. */
@@ -13,6 +16,8 @@ export type ContextParts = Partial<Omit<Context, 'job'>> & { job?: Partial<Conte
 
 const PARTS = ['signal', 'stopping', 'log', 'progress', 'enqueue', 'enqueueMany', 'job']
 const JOB_PARTS = 'id name queue group attempt maxAttempts crashes enqueuedAt deadline headers'.split(' ')
+
+const deadlines = createDeadlines()
 
 /**
  * Run a handler once. As between a caller and a worker, the input must be JSON that the task's schema takes, the handler
@@ -37,15 +42,19 @@ export async function runHandler<Send, Output>(
   const spec = specOf(task)
   const body = await sent(spec, `Input of task "${task.name}"`, input)
   const { context, abort } = contextOf(bound, spec, input, ctx)
-  const attempt = startAttempt({
+  const attempt = new Attempt({
     bound,
     body,
     context,
     middleware: [],
+    deadlines,
+    pulse: createPulse(),
     mayBegin: () => true,
     onTimeout: abort,
   })
-  const outcome = await attempt.outcome
+  // A timeout does not keep a process alive, and a test whose handler hangs should fail rather than end with its process.
+  const alive = setInterval(() => {}, LONGEST_TIMER)
+  const outcome = await attempt.outcome.finally(() => clearInterval(alive))
   if (outcome.kind === 'given-back') throw new Error('An attempt that nobody gives back was given back.')
   if (outcome.kind !== 'done') throw outcome.error
   return (await received(spec, `Result of task "${task.name}"`, outcome.result)) as Output

@@ -6,6 +6,8 @@ import { WorkerStoppingError } from '../core/errors.js'
 import { newId } from '../core/id.js'
 import { isFinished } from '../core/job.js'
 import { PAUSED_PREFIX, type Delivery, type JobRecord, type StatefulDriver, type WorkerInfo } from '../driver/driver.js'
+import { createPulse } from '../driver/pulse.js'
+import { createDeadlines } from '../worker/deadlines.js'
 import type { WorkerPlan } from '../worker/define.js'
 import { createExecutor, type Executor } from '../worker/executor.js'
 import { startPresence, type Presence } from '../worker/presence.js'
@@ -52,6 +54,7 @@ export function createRunner(parts: ClientParts<any>, plan: WorkerPlan, driver: 
   const stopping = new AbortController()
   const hands = new Set<Hand>()
   const bell = createBell()
+  const [pulse, deadlines] = [createPulse(), createDeadlines()]
   const offs = [driver.signals.on('work', bell.ring), driver.signals.on('done', bell.ring)]
   let presence: Presence | undefined
 
@@ -111,7 +114,14 @@ export function createRunner(parts: ClientParts<any>, plan: WorkerPlan, driver: 
     const { id, queue } = delivery.envelope
     const waits: Hand['waits'] = new Set()
     // One for each job, so that it is known whose handler waits for a result.
-    const executor = createExecutor({ parts: watching(parts, waits), plan, stopping: stopping.signal, grace: GRACE })
+    const executor = createExecutor({
+      parts: watching(parts, waits),
+      plan,
+      stopping: stopping.signal,
+      grace: GRACE,
+      pulse,
+      deadlines,
+    })
     const settled = execute(executor, delivery)
     const hand: Hand = { id, queue, executor, waits, settled }
     hands.add(hand)
@@ -172,7 +182,7 @@ export function createRunner(parts: ClientParts<any>, plan: WorkerPlan, driver: 
     async runDue() {
       const { log } = parts.session
       const { workers, traits } = driver
-      presence ??= await startPresence({ workers, worker, lease: traits.lease, info, onPaused: () => {}, log })
+      presence ??= await startPresence({ workers, worker, lease: traits.lease, pulse, info, onPaused: () => {}, log })
       for (;;) {
         const change = bell.next()
         if (await atWork()) await change

@@ -3,15 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { LONGEST_TIMER } from '../core/duration.js'
 import { PARENT_HEADER, type Envelope } from '../core/envelope.js'
 import { BrokerUnavailableError, LeaseLostError, UnsupportedError } from '../core/errors.js'
-import type {
-  Broker,
-  ConsumeOptions,
-  Consumer,
-  Delivery,
-  Driver,
-  StatefulDriver,
-  WorkerInfo,
-} from '../driver/driver.js'
+import type { Broker, ConsumeOptions, Consumer, Delivery, Driver, StatefulDriver, Workers } from '../driver/driver.js'
 import { createLostSwitch } from '../driver/polling.js'
 import { planFaults, type Fault, type FaultPlan, type FaultPoint, type Strike } from './faults.js'
 
@@ -42,7 +34,7 @@ export function withFaults<Tx>(driver: Driver<Tx>, faults: readonly Fault[]): Dr
         list: () => workers.list(),
         leave: (o) => workers.leave(o),
         beat(o) {
-          house.infos.set(o.worker, o.info)
+          house.beats.set(o.worker, o)
           return workers.beat(o)
         },
       },
@@ -75,8 +67,8 @@ interface House<Tx> {
   readonly driver: Driver<Tx>
   readonly plan: FaultPlan
   readonly held: Set<Held>
-  /** What each worker last said of itself. */
-  readonly infos: Map<string, WorkerInfo>
+  /** The last beat of each worker. */
+  readonly beats: Map<string, Parameters<Workers['beat']>[0]>
   /** Jobs whose last run ended with a crash, and that run. */
   readonly orphans: Map<string, number>
   /** Jobs whose ack was lost once: the copy that comes is not doubled again. */
@@ -91,7 +83,7 @@ function createHouse<Tx>(driver: Driver<Tx>, plan: FaultPlan): House<Tx> {
     driver,
     plan,
     held: new Set(),
-    infos: new Map(),
+    beats: new Map(),
     orphans: new Map(),
     doubled: new Set(),
     over: new AbortController(),
@@ -186,7 +178,12 @@ function faultyDelivery<Tx>(house: House<Tx>, worker: string, inner: Delivery<Tx
       if (at !== 'start') house.held.delete(held)
     })
   const delivery: Delivery<Tx> = {
-    ...inner,
+    envelope: inner.envelope,
+    run: inner.run,
+    attempt: inner.attempt,
+    crashes: inner.crashes,
+    suspect: inner.suspect,
+    ...(inner.blocked && { blocked: inner.blocked }),
     onLost: lost.onLost,
     note(o) {
       if (!held.gone) inner.note(o)
@@ -252,8 +249,8 @@ async function crash(house: House<any>, worker: string): Promise<void> {
     one.gone = true
   }
   await workers!.leave({ worker, crashed: true })
-  const info = house.infos.get(worker)
-  if (info) await workers!.beat({ worker, info })
+  const beat = house.beats.get(worker)
+  if (beat) await workers!.beat(beat)
   for (const one of lost) {
     one.lose()
     // The store refuses it, for the run is over; but so the consumer learns that its credit is free again.

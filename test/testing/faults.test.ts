@@ -106,8 +106,9 @@ describe.each([memoryHarness, sqliteHarness])('on $name, with a client and a wor
     )
     const job = await client.enqueue(work)
     await expect(job.result()).rejects.toMatchObject({ reason: 'failed' })
-    // Lost before it was written, an attempt is as good as never made.
-    expect(calls.map(({ attempt }) => attempt)).toEqual(when === 'before' ? [1, 1, 2, 3, 3] : [1, 2, 3])
+    // Lost before it was written, an attempt is as good as never made. (The second may be in hand already at the crash.)
+    const made = (n: number) => calls.filter(({ attempt }) => attempt === n).length
+    expect([made(1), made(3), made(4)]).toEqual(when === 'before' ? [2, 2, 0] : [1, 1, 0])
     expect((await recordOf(job.id)).errors).toHaveLength(3)
   })
 

@@ -1,14 +1,14 @@
 // Progress that handlers report: the newest of each job is written now and then, never one write per call.
 
-export interface Note {
-  readonly id: string
-  readonly run: number
+import type { Run } from './settle.js'
+
+export interface Note extends Run {
   readonly progress?: number
   readonly note?: string
 }
 
 export interface Notes {
-  add(id: string, run: number, o: { readonly progress?: number; readonly note?: string }): void
+  add(run: Run, o: { readonly progress?: number; readonly note?: string }): void
   flush(): Promise<void>
 }
 
@@ -28,9 +28,9 @@ export function createNotes(write: (notes: readonly Note[]) => Promise<unknown>)
 
   return {
     flush,
-    add(id, run, o) {
-      const key = `${run} ${id}`
-      waiting.set(key, { ...waiting.get(key), id, run, ...o })
+    add(run, o) {
+      const key = `${run.run} ${run.id}`
+      waiting.set(key, { ...waiting.get(key), ...run, ...o })
       // Best effort: a note that is not written is overtaken by the next.
       timer ??= setTimeout(() => void flush().catch(() => {}), EVERY).unref()
     },

@@ -1,0 +1,47 @@
+// Every operation on the database by its name: plain data in, plain data out, so that it can run in a thread. Reads run
+// outside a transaction, writes inside one that they share with their neighbours.
+import type { Db } from './engine.js'
+import { brokerReads, brokerWrites } from './broker-sql.js'
+import { jobReads, jobWrites } from './jobs-sql.js'
+import type { Tables } from './migrations.js'
+import { createPublish } from './publish.js'
+import { createSettle } from './settle.js'
+import { stateReads, stateWrites } from './state-sql.js'
+import { workerReads, workerWrites } from './workers-sql.js'
+
+/** What an operation tells the back beside its answer. */
+export interface Hooks {
+  /** There may be something to take in this queue, or in any. */
+  ready(queue?: string): void
+  /** Something has finished. */
+  done(): void
+  log(level: 'debug' | 'info' | 'warn', message: string, fields: Record<string, unknown>): void
+}
+
+export interface OperationSettings {
+  readonly lease: number
+  readonly maxCrashes: number
+}
+
+export function createReads(t: Tables) {
+  return { ...brokerReads(t), ...jobReads(t), ...stateReads(t), ...workerReads(t) }
+}
+
+export function createWrites(t: Tables, settings: OperationSettings, hooks: Hooks) {
+  const settle = createSettle(t, settings.maxCrashes)
+  const publish = createPublish(t, hooks)
+  return {
+    publish,
+    ...brokerWrites(t, settle, publish, hooks),
+    ...jobWrites(t, hooks),
+    ...stateWrites(t),
+    ...workerWrites(t, settle, settings, hooks),
+  }
+}
+
+export type Reads = ReturnType<typeof createReads>
+export type Writes = ReturnType<typeof createWrites>
+export type ReadVerb = keyof Reads
+export type WriteVerb = keyof Writes
+export type ArgsOf<F> = F extends (db: Db, args: infer A) => unknown ? A : never
+export type ValueOf<F> = F extends (db: Db, args: never) => infer V ? V : never
