@@ -71,6 +71,11 @@ export interface Delivery<Tx = never> {
   readonly suspect: boolean
   /** It was given back before, for this reason, again and again since then; not if nobody looked at it for long. */
   readonly blocked?: { readonly why: ReleaseReason; readonly since: number }
+  /**
+   * The handler is about to begin. `false`: this process did not answer, and the driver has given the job back in its
+   * place; then nothing may be done with it any more. A driver that never does that leaves it out.
+   */
+  begin?(): boolean
   /** Write that the handler begins. Only suspects need it, and only a written start can count as a crash. */
   start(): Promise<void>
   /** Called at most once for each reason, also when it happened before. */
@@ -179,6 +184,8 @@ export interface WorkerInfo {
   readonly concurrency: number
   readonly running: number
   readonly startedAt: number
+  /** Filled in by the driver: waits for a lock of its product in the last minute, and the longest, in milliseconds. */
+  readonly lockWaits?: { readonly count: number; readonly longest: number }
   /** It was told to stop: what it leaves behind has not crashed. */
   readonly stopping: boolean
 }

@@ -69,7 +69,10 @@ function guardBroker<Tx>(driver: Driver<Tx>, span: Span, open: () => void): Brok
     },
     async consume(o): Promise<Consumer> {
       open()
-      return broker.consume({ ...o, onDelivery: (delivery) => o.onDelivery(new GuardedDelivery(delivery, driver, span)) })
+      return broker.consume({
+        ...o,
+        onDelivery: (delivery) => o.onDelivery(new GuardedDelivery(delivery, driver, span)),
+      })
     },
   }
 }
@@ -99,6 +102,9 @@ class GuardedDelivery<Tx> implements Delivery<Tx> {
     if (own.blocked) this.blocked = own.blocked
   }
 
+  begin(): boolean {
+    return this.own.begin?.() ?? true
+  }
   start(): Promise<void> {
     return this.own.start()
   }
@@ -130,18 +136,22 @@ class GuardedDelivery<Tx> implements Delivery<Tx> {
     const { id, queue, name } = this.envelope
     if (this.settling) return Promise.reject(new AlreadySettledError(id, this.run))
     this.settling = true
-    const failed = (error: unknown): never => {
+    const settled =
+      this.span === plainSpan ? attempted(call) : this.span(verb, { id, queue, name, run: this.run }, call)
+    return settled.catch((error: unknown) => {
       // Nothing is settled, so the same or another verb may be tried; a lost lease stays lost.
       if (!hasCode(error, 'ERR_LEASE_LOST')) this.settling = false
       throw error
-    }
-    try {
-      const settled =
-        this.span === plainSpan ? call() : this.span(verb, { id, queue, name, run: this.run }, call)
-      return settled.catch(failed)
-    } catch (error) {
-      return Promise.reject(error).catch(failed)
-    }
+    })
+  }
+}
+
+/** What the call throws at once, as a promise as well. */
+function attempted(call: () => Promise<void>): Promise<void> {
+  try {
+    return call()
+  } catch (error) {
+    return Promise.reject(error as Error)
   }
 }
 

@@ -265,6 +265,7 @@ export function createExecutor<Tx>(o: {
       o.pulse.running(unlimited ? false : left)
     },
     async execute(delivery, freed) {
+      if (delivery.begin?.() === false) return freed()
       let isFree = false
       const free = () => {
         if (!isFree) freed()

@@ -71,6 +71,7 @@ describe('the code on a page', () => {
     'docs/drivers.md',
     'docs/errors.md',
     'docs/guides/testing.md',
+    'docs/performance.md',
     'ARCHITECTURE.md',
   ])(
     '%s compiles',

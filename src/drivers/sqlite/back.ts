@@ -8,10 +8,13 @@ import type { Db, SqliteConstructor, SqlValue } from './engine.js'
 import { createLanes, type Taken } from './lanes.js'
 import { openDatabase, setupOn } from './open.js'
 import { tablesOf } from './migrations.js'
-import { createReads, createWrites, type Hooks, type Reads, type Writes } from './operations.js'
+import type { Hooks } from './hooks.js'
+import { createReads, createWrites, type Reads, type Writes } from './operations.js'
 import type { Call, Post, Reply, Turn } from './protocol.js'
 import { createFileSignals } from './signals.js'
-import { createSubstitute } from './substitute.js'
+import type { Cells } from './slots.js'
+import { createStorage } from './storage.js'
+import { createSubstitute, type BeatArgs } from './substitute.js'
 
 /** What the front has settled before it starts the back; plain data. */
 export interface BackOptions {
@@ -33,7 +36,7 @@ export interface Back {
 
 export function createBack(o: BackOptions, engine: () => SqliteConstructor, post: Post<Reply>): Back {
   const t = tablesOf(o.namespace)
-  let db: Db | undefined
+  let connection: Db | undefined
   let listening = false
   let reply: Reply = {}
   let speaking = false
@@ -67,30 +70,46 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
   }
   const reads = createReads(t)
   const writes = createWrites(t, o, hooks)
-  const need = () => db!
+  const db = () => connection!
   const lanes = createLanes({
     claims: createClaims(t),
-    db: need,
+    db,
     pollEvery: o.pollEvery,
     hungry,
     onError: (error, queue) => hooks.log('warn', describeLookError(translate(error, o.file)), { queue }),
   })
   const commits = createCommits<Taken[]>({
-    db: need,
+    db,
     file: o.file,
     timeout: () => o.publishTimeout,
     companion: {
       get wanted() {
         return lanes.hungry
       },
-      run: (db) => lanes.take(db),
+      run: (tx) => lanes.take(tx),
       committed: (taken) => {
         for (const { lane, values } of taken) (say().deliveries ??= []).push([lane, values])
       },
       undone: (taken) => lanes.undo(taken),
     },
   })
-  const substitute = createSubstitute({ lease: o.lease, beat: (args) => commits.write((db) => writes.beat(db, args)) })
+  const substitute = createSubstitute({
+    lease: o.lease,
+    beat: (args) => commits.write((tx) => writes.beat(tx, withWaits(args))),
+    onBlocked(worker, on) {
+      const runs = lanes.block(worker, on)
+      if (runs.length === 0) return
+      const giveBack = (tx: Db) => runs.forEach((run) => writes.release(tx, { ...run, delay: 0, why: 'stop' }))
+      commits.write(giveBack, runs.length).catch((error: unknown) => {
+        hooks.log('warn', `Could not give back what had not begun: ${messageOf(error)}`, { jobs: runs.length })
+      })
+    },
+  })
+  const storage = createStorage({ db, path: o.path, commits, log: hooks.log })
+  const withWaits = (args: BeatArgs): BeatArgs => ({
+    ...args,
+    info: { ...args.info, lockWaits: commits.lockWaits() },
+  })
   const signals = createFileSignals(
     () => o.path,
     () => {
@@ -103,7 +122,7 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
   /** A transaction of its own for what lanes may take, unless one is coming anyway. */
   let coming = false
   function hungry(): void {
-    if (coming || !db) return
+    if (coming || !connection) return
     coming = true
     commits
       .write(() => (coming = false), 0)
@@ -115,12 +134,12 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
 
   const control = {
     async open() {
-      db = await openDatabase(o, engine(), t)
+      connection = await openDatabase(o, engine(), t)
       return null
     },
-    setup: () => setupOn(need(), t, o),
-    ping: async () => void need().get('SELECT 1 AS yes'),
-    async openLane(args: { lane: number; queue: string; worker: string }) {
+    setup: () => setupOn(db(), t, o),
+    ping: async () => void db().get('SELECT 1 AS yes'),
+    async openLane(args: { lane: number; queue: string; worker: string; cells: Cells }) {
       lanes.open(args)
       watch()
     },
@@ -136,20 +155,24 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
       lanes.end()
       substitute.end()
       signals.watch(false)
+      storage.watch(false)
       await commits.close()
-      db?.close()
-      db = undefined
+      connection?.close()
+      connection = undefined
     },
   }
-  const watch = () => signals.watch(listening || lanes.size > 0)
+  const watch = () => {
+    signals.watch(listening || lanes.size > 0)
+    storage.watch(lanes.size > 0)
+  }
 
   async function call([n, verb, args, rows]: Call): Promise<void> {
     try {
       if (verb in reads) return answer(n, read(verb as keyof Reads, args))
       if (verb in writes) {
-        if (verb === 'beat') substitute.heard(args as never)
+        if (verb === 'beat') return answer(n, await beat(args as BeatArgs))
         if (verb === 'leave') substitute.forget((args as { worker: string }).worker)
-        return answer(n, await commits.write((db) => writes[verb as keyof Writes](db, args as never), rows))
+        return answer(n, await commits.write((tx) => writes[verb as keyof Writes](tx, args as never), rows))
       }
       answer(n, await control[verb as keyof typeof control](args as never))
     } catch (error) {
@@ -157,9 +180,14 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
     }
   }
 
+  function beat(args: BeatArgs) {
+    substitute.heard(args)
+    return commits.write((tx) => writes.beat(tx, withWaits(args)))
+  }
+
   function read(verb: keyof Reads, args: unknown): unknown {
     try {
-      return reads[verb](need(), args as never)
+      return reads[verb](db(), args as never)
     } catch (error) {
       throw translate(error, o.file)
     }
@@ -167,7 +195,7 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
 
   async function settle(turn: number, acks: readonly SqlValue[]): Promise<void> {
     try {
-      const lost = await commits.write((db) => writes.acks(db, acks), acks.length / ACK)
+      const lost = await commits.write((tx) => writes.acks(tx, acks), acks.length / ACK)
       ;(say().acked ??= []).push([turn, lost])
     } catch (error) {
       ;(say().acked ??= []).push([turn, [], error])

@@ -3,7 +3,7 @@ import { ConfigurationError, type DeadReason, type JobError } from '../../core/e
 import type { QueueStats, ReleaseReason } from '../../driver/driver.js'
 import type { Db, Row, SqlValue } from './engine.js'
 import type { Tables } from './migrations.js'
-import type { Hooks } from './operations.js'
+import type { Hooks } from './hooks.js'
 import type { Packed } from './packing.js'
 import type { Publish } from './publish.js'
 import type { Run, Settle } from './settle.js'
@@ -19,7 +19,7 @@ export function brokerReads(t: Tables) {
   const queues = `SELECT name FROM ${t.queues} ORDER BY name`
   const queue = `SELECT 1 FROM ${t.queues} WHERE name = ?`
   return {
-    queues: (db: Db, _: null) => db.all(queues).map((row) => String(row['name'])),
+    queues: (db: Db) => db.all(queues).map((row) => String(row['name'])),
     isDeclared: (db: Db, name: string) => db.get(queue, name) !== undefined,
     stats: (db: Db, name: string) => statsOf(db.get(stats, name, Date.now())!, Date.now()),
   }
@@ -83,15 +83,18 @@ export function brokerWrites(t: Tables, settle: Settle, publish: Publish, hooks:
 /** Parts of what waits in a queue, for `purge`. */
 export const PURGE_PARTS = 3
 
-/** Values of a claimed row, in this order. */
-export const ROW = 13
+/** Values of a claimed row, in the order of `take`, and one place for the slot that it is handed over in. */
+export const ROW = 14
 
 /** How work is found and taken; used by lanes only. */
 export interface Claims {
   /** Whether something is ready, whether a suspect is, and when the next scheduled job is due. */
   look(db: Db, queue: string): { ready: boolean; suspect: boolean; due: number }
   /** Take up to `n` jobs, and one of them a suspect if that is allowed. Sorted; `ROW` values each. */
-  take(db: Db, o: { worker: string; queue: string; n: number; suspects: boolean }): {
+  take(
+    db: Db,
+    o: { worker: string; queue: string; n: number; suspects: boolean },
+  ): {
     readonly values: SqlValue[]
     readonly suspect: boolean
   }
@@ -142,7 +145,7 @@ export function createClaims(t: Tables): Claims {
       const left = n - rows.length
       if (left > 0) rows.push(...db.rows(takeReady, worker, now, queue, left).sort(byOrder))
       const values: SqlValue[] = []
-      for (const row of rows) for (let i = 0; i < ROW; i++) values.push(row[i]!)
+      for (const row of rows) for (let i = 0; i < ROW; i++) values.push(row[i] ?? null)
       return { values, suspect }
     },
   }

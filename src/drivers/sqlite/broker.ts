@@ -5,10 +5,11 @@ import { PURGE_BATCH, PURGE_PARTS, ROW } from './broker-sql.js'
 import { SqliteDelivery, type Holder } from './delivery.js'
 import { receiptsOf, type Front } from './front.js'
 import { packEnvelopes } from './packing.js'
+import { begin, createCells } from './slots.js'
 
 export function createBroker(front: Front): Broker<SqliteHandle> {
-
   async function consume(o: ConsumeOptions<SqliteHandle>): Promise<Consumer> {
+    const cells = createCells()
     const inHand = new Set<SqliteDelivery>()
     let [prefetch, delivered, suspectsEnded] = [0, 0, 0]
     let lane = 0
@@ -23,6 +24,7 @@ export function createBroker(front: Front): Broker<SqliteHandle> {
       link: front.link,
       ackInTransaction: front.ackInTransaction,
       note: front.note,
+      begin: (slot) => begin(cells, slot),
       left(delivery) {
         if (!inHand.delete(delivery)) return
         if (delivery.suspect) suspectsEnded += 1
@@ -42,13 +44,14 @@ export function createBroker(front: Front): Broker<SqliteHandle> {
             const delivery = new SqliteDelivery(holder, values, at)
             delivered += 1
             inHand.add(delivery)
-            if (stopped) void delivery.release({ why: 'stop' }).catch(() => {}) // the worker's goodbye does it, too
+            if (stopped)
+              void delivery.release({ why: 'stop' }).catch(() => {}) // the worker's goodbye does it, too
             else o.onDelivery(delivery)
           }
         },
         lost: tellClosed,
       },
-      { queue: o.queue, worker: o.worker },
+      { queue: o.queue, worker: o.worker, cells },
     )
     const hand = front.holds(o.worker, inHand)
     prefetch = o.prefetch

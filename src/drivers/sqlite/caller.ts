@@ -10,7 +10,7 @@ interface Own {
 }
 
 /** Run inside the caller's transaction, now. @throws ConfigurationError for a handle that is none of ours */
-export function inTransaction<T>(handle: SqliteHandle, own: Own, operation: (db: Db) => T): T {
+export function inCallersTransaction<T>(handle: SqliteHandle, own: Own, operation: (db: Db) => T): T {
   const caller = sameDatabase(handle, own)
   try {
     return savepoint(caller, operation)

@@ -69,7 +69,10 @@ export function inlineCarrier(options: BackOptions, engine: SqliteConstructor): 
       send: (turn) => back.receive(turn),
       hold(on) {
         if (on) keepAlive ??= setInterval(() => {}, 2 ** 30)
-        else keepAlive = void clearInterval(keepAlive)
+        else {
+          clearInterval(keepAlive)
+          keepAlive = undefined
+        }
       },
       end: async () => {},
     }

@@ -14,16 +14,15 @@ export interface Commits {
    * @param rows about how many rows it writes
    */
   write<T>(operation: Operation<T>, rows?: number): Promise<T>
-  /** How often the lock of another process was waited for since the last call, and how long at most. */
-  takeWaits(): LockWaits
+  lockWaits(): LockWaits
   /** Wait for what is under way, then refuse everything. */
   close(): Promise<void>
 }
 
-/** Milliseconds. */
+/** How often the lock of another process was waited for in the last minute, and how long at most, in milliseconds. */
 export interface LockWaits {
-  count: number
-  longest: number
+  readonly count: number
+  readonly longest: number
 }
 
 /** What else happens in every transaction, after its operations. */
@@ -47,6 +46,7 @@ const EAGER = 100
 const LONGEST_PAUSE = 50
 /** For so long after a lock had to be waited for, others are let in before every transaction. */
 const COURTESY = 1_000
+const MINUTE = 60
 
 export function createCommits<C>(o: {
   db(): Db
@@ -56,7 +56,8 @@ export function createCommits<C>(o: {
 }): Commits {
   let closed = false
   let contendedAt = -Infinity
-  const waits: LockWaits = { count: 0, longest: 0 }
+  /** By the second in which they ended. */
+  const waits = new Map<number, LockWaits>()
   const batcher = createBatcher<Write, unknown>({ maxBatch: MAX_ROWS, weigh: ({ rows }) => rows, flush })
 
   async function flush(writes: readonly Write[]): Promise<Outcome<unknown>[]> {
@@ -97,8 +98,10 @@ export function createCommits<C>(o: {
 
   function waited(ms: number): void {
     contendedAt = performance.now()
-    waits.count += 1
-    waits.longest = Math.max(waits.longest, ms)
+    const second = Math.floor(contendedAt / 1000)
+    const { count, longest } = waits.get(second) ?? { count: 0, longest: 0 }
+    waits.set(second, { count: count + 1, longest: Math.max(longest, ms) })
+    for (const old of waits.keys()) if (old < second - MINUTE) waits.delete(old)
   }
 
   // IMMEDIATE: a transaction that reads first and then writes fails at once when another writer came between, and no
@@ -130,10 +133,13 @@ export function createCommits<C>(o: {
       if (closed) throw new ClientClosedError()
       return (await batcher.add({ operation, rows, since: performance.now() })) as T
     },
-    takeWaits() {
-      const taken = { ...waits }
-      Object.assign(waits, { count: 0, longest: 0 })
-      return taken
+    lockWaits() {
+      const from = performance.now() / 1000 - MINUTE
+      const recent = [...waits].filter(([second]) => second >= from).map(([, one]) => one)
+      return {
+        count: recent.reduce((sum, { count }) => sum + count, 0),
+        longest: Math.round(Math.max(0, ...recent.map(({ longest }) => longest))),
+      }
     },
     async close() {
       closed = true

@@ -5,13 +5,21 @@ import { BLOCKED_FORGOTTEN, type Delivery, type LostReason, type ReleaseReason }
 import type { SqliteHandle, SqlValue } from './engine.js'
 import type { Link } from './link.js'
 import { packEnvelopes } from './packing.js'
+import { NO_SLOT } from './slots.js'
 
 /** Where a delivery is held, and what it needs of the driver. */
 export interface Holder {
   readonly link: Link
   /** Settle in the caller's own transaction, at once; whether the run owned the job. */
-  ackInTransaction(tx: SqliteHandle, delivery: SqliteDelivery, result: string | null, publish: readonly Envelope[]): boolean
+  ackInTransaction(
+    tx: SqliteHandle,
+    delivery: SqliteDelivery,
+    result: string | null,
+    publish: readonly Envelope[],
+  ): boolean
   note(delivery: SqliteDelivery, o: { readonly progress?: number; readonly note?: string }): void
+  /** It leaves the slot that it was handed over in; `false`: it was taken back from there. */
+  begin(slot: number): boolean
   /** It is settled, or not ours any more: another may come in its place. */
   left(delivery: SqliteDelivery): void
   /** It was not settled after all. */
@@ -44,6 +52,7 @@ export class SqliteDelivery implements Delivery<SqliteHandle> {
   readonly suspect: boolean = false
   readonly blocked?: { readonly why: ReleaseReason; readonly since: number }
   private readonly holder: Holder
+  private slot: number
   private listeners: ((why: LostReason) => void)[] | undefined
   private told: LostReason[] | undefined
 
@@ -52,6 +61,7 @@ export class SqliteDelivery implements Delivery<SqliteHandle> {
     this.holder = holder
     this.seq = values[at] as number
     this.run = values[at + 8] as number
+    this.slot = values[at + 13] as number
     this.attempt = (values[at + 9] as number) + 1
     const plain: Envelope = {
       id: values[at + 1] as string,
@@ -77,6 +87,13 @@ export class SqliteDelivery implements Delivery<SqliteHandle> {
       this.blocked = { why: rare.blocked, since: rare.blocked_since ?? 0 }
   }
 
+  begin(): boolean {
+    const mine = this.holder.begin(this.slot)
+    this.slot = NO_SLOT
+    if (!mine) this.holder.left(this)
+    return mine
+  }
+
   onLost(fn: (why: LostReason) => void): void {
     ;(this.listeners ??= []).push(fn)
     for (const why of this.told ?? []) fn(why)
@@ -97,7 +114,11 @@ export class SqliteDelivery implements Delivery<SqliteHandle> {
     if (!(await this.holder.link.write('start', this.ref))) throw new LeaseLostError(this.envelope.id, this.run)
   }
 
-  ack(o?: { readonly result?: string; readonly tx?: SqliteHandle; readonly publish?: readonly Envelope[] }): Promise<void> {
+  ack(o?: {
+    readonly result?: string
+    readonly tx?: SqliteHandle
+    readonly publish?: readonly Envelope[]
+  }): Promise<void> {
     const result = o?.result ?? null
     const { link } = this.holder
     const children = o?.publish ?? []
@@ -117,6 +138,7 @@ export class SqliteDelivery implements Delivery<SqliteHandle> {
   }
 
   release({ delay = 0, why = 'stop' }: { readonly delay?: number; readonly why?: ReleaseReason } = {}): Promise<void> {
+    if (!this.begin()) return Promise.resolve() // it was given back in our place
     return this.end(this.holder.link.write('release', { ...this.ref, delay, why }))
   }
 

@@ -4,7 +4,7 @@ import { ClientClosedError, ConfigurationError, messageOf } from '../../core/err
 import type { Envelope } from '../../core/envelope.js'
 import type { ConnectOptions, LostReason, Receipt } from '../../driver/driver.js'
 import type { BackOptions } from './back.js'
-import { inTransaction } from './caller.js'
+import { inCallersTransaction } from './caller.js'
 import { inlineCarrier, threadCarrier } from './carrier.js'
 import type { SqliteDelivery } from './delivery.js'
 import { canonicalPath, claimFile, defaultEngine, libraryOf, type SqliteHandle } from './engine.js'
@@ -23,7 +23,12 @@ export interface Front {
   /** Tell the deliveries of a worker that they are lost; all of them, or those with these job ids. */
   lose(worker: string, why: LostReason, ids?: readonly string[]): void
   publishInTransaction(tx: SqliteHandle, envelopes: readonly Envelope[]): Receipt[]
-  ackInTransaction(tx: SqliteHandle, delivery: SqliteDelivery, result: string | null, publish: readonly Envelope[]): boolean
+  ackInTransaction(
+    tx: SqliteHandle,
+    delivery: SqliteDelivery,
+    result: string | null,
+    publish: readonly Envelope[],
+  ): boolean
   note(delivery: SqliteDelivery, o: { readonly progress?: number; readonly note?: string }): void
   connect(o: ConnectOptions): Promise<void>
   close(): Promise<void>
@@ -59,19 +64,20 @@ export function createFront(settings: SqliteSettings): Front {
     },
     lose(worker, why, ids) {
       for (const deliveries of held.get(worker) ?? [])
-        for (const delivery of [...deliveries])
+        for (const delivery of deliveries)
+          // those that it loses leave the set meanwhile, which a Set allows
           if (ids === undefined || ids.includes(delivery.envelope.id)) delivery.lose(why)
     },
     publishInTransaction(tx, envelopes) {
       need()
       return receiptsOf(
         envelopes,
-        inTransaction(tx, own!, (db) => own!.publish(db, packEnvelopes(envelopes))),
+        inCallersTransaction(tx, own!, (db) => own!.publish(db, packEnvelopes(envelopes))),
       )
     },
     ackInTransaction(tx, { seq, run, envelope: { id } }, result, publish) {
       need()
-      return inTransaction(tx, own!, (db) => {
+      return inCallersTransaction(tx, own!, (db) => {
         const owned = own!.settle.ack(db, { seq, id, run }, result, Date.now())
         if (owned && publish.length > 0) own!.publish(db, packEnvelopes(publish))
         return owned

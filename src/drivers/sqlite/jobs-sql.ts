@@ -3,7 +3,7 @@ import { ConfigurationError } from '../../core/errors.js'
 import type { JobQuery, JobRecord, Moved } from '../../driver/driver.js'
 import type { Db, Row } from './engine.js'
 import type { Tables } from './migrations.js'
-import type { Hooks } from './operations.js'
+import type { Hooks } from './hooks.js'
 import { conditionOf, recordOf } from './rows.js'
 
 /** A page of jobs: those that a query fits, newest first, from where an earlier page ended. */
@@ -47,7 +47,7 @@ export function jobReads(t: Tables) {
       const rows = page(db, o, Date.now(), 'seq')
       return { seqs: rows.map((row) => Number(row['seq'])), ...cursorOf(rows, o.limit) }
     },
-    isPrunable: (db: Db, _: null) => db.get(prunable, Date.now()) !== undefined,
+    isPrunable: (db: Db) => db.get(prunable, Date.now()) !== undefined,
   }
 }
 

@@ -3,6 +3,7 @@
 import { BrokerUnavailableError, ClientClosedError } from '../../core/errors.js'
 import type { ConnectOptions } from '../../driver/driver.js'
 import type { SqlValue } from './engine.js'
+import type { Cells } from './slots.js'
 import type { ArgsOf, Reads, ReadVerb, ValueOf, Writes, WriteVerb } from './operations.js'
 import type { Call, ControlVerb, Credit, Reply, Turn } from './protocol.js'
 
@@ -32,7 +33,7 @@ export interface Link {
   /** Settle one of many; whether the run still owned the job. */
   ack(seq: number, id: string, run: number, result: string | null): Promise<boolean>
   credit(lane: number, allowed: number, suspectsEnded: number): void
-  openLane(end: LaneEnd, o: { queue: string; worker: string }): Promise<number>
+  openLane(end: LaneEnd, o: { queue: string; worker: string; cells: Cells }): Promise<number>
   closeLane(lane: number): Promise<void>
   onSignal(topic: 'work' | 'done', listener: () => void): () => void
   close(): Promise<void>
@@ -112,10 +113,13 @@ export function createLink(start: StartCarrier, log: ConnectOptions['log']): Lin
   function lost(error: Error): void {
     if (gone) return
     gone = error
-    const why = new BrokerUnavailableError(`The connection to SQLite ended: ${error.message}. Start this client anew.`, {
-      outcome: 'unknown',
-      cause: error,
-    })
+    const why = new BrokerUnavailableError(
+      `The connection to SQLite ended: ${error.message}. Start this client anew.`,
+      {
+        outcome: 'unknown',
+        cause: error,
+      },
+    )
     for (const waiting of [...calls.values(), ...[...acks.values()].flat(), ...turn.waiting]) waiting.reject(why)
     calls.clear()
     acks.clear()

@@ -5,6 +5,7 @@ import { ConfigurationError, hasCode, messageOf } from '../../core/errors.js'
 import { isBusy, lockedTooLong, translate } from './commits.js'
 import { dbOf, type Db, type Row, type SqliteConstructor } from './engine.js'
 import { checkVersion, migrate, schemaVersion, SCHEMA_VERSION, type Tables } from './migrations.js'
+import { KEPT_LOG } from './storage.js'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** What opening needs to know. */
@@ -73,7 +74,9 @@ function openFile(o: OpenOptions, Engine: SqliteConstructor): Db {
     db = dbOf(new Engine(o.path))
     // We wait for locks ourselves, without blocking the event loop.
     db.exec('PRAGMA busy_timeout = 0')
-    db.get('SELECT count(*) AS n FROM sqlite_schema')
+    const isNew = db.get('SELECT count(*) AS n FROM sqlite_schema')?.['n'] === 0
+    // Only a file without tables takes it; it lets removed jobs give their space back without a rewrite of the file.
+    if (isNew) db.exec('PRAGMA auto_vacuum = INCREMENTAL')
     const modeOf = (row: Row | undefined) => row?.['journal_mode']
     const now = modeOf(db.get('PRAGMA journal_mode'))
     const mode = now === 'wal' ? now : modeOf(db.get('PRAGMA journal_mode = WAL'))
@@ -84,6 +87,7 @@ function openFile(o: OpenOptions, Engine: SqliteConstructor): Db {
     // FULL: a commit is on the disk when it returns, so that a resolved enqueue survives a power cut. NORMAL: it survives
     // the death of the process, and a power cut may take the last moments.
     db.exec(`PRAGMA synchronous = ${o.durability === 'full' ? 'FULL' : 'NORMAL'}`)
+    db.exec(`PRAGMA journal_size_limit = ${KEPT_LOG}`)
     db.exec('PRAGMA foreign_keys = ON')
     // Without migrations, opening needs no lock and so never waits for one.
     if (o.migrate) db.exec('BEGIN IMMEDIATE; ROLLBACK') // a read-only file says so now, and not at the first job
@@ -131,4 +135,3 @@ function isThere(path: string): boolean {
     return (error as NodeJS.ErrnoException).code !== 'ENOENT'
   }
 }
-

@@ -2,26 +2,13 @@
 // outside a transaction, writes inside one that they share with their neighbours.
 import type { Db } from './engine.js'
 import { brokerReads, brokerWrites } from './broker-sql.js'
+import type { Hooks, OperationSettings } from './hooks.js'
 import { jobReads, jobWrites } from './jobs-sql.js'
 import type { Tables } from './migrations.js'
 import { createPublish } from './publish.js'
 import { createSettle } from './settle.js'
 import { stateReads, stateWrites } from './state-sql.js'
 import { workerReads, workerWrites } from './workers-sql.js'
-
-/** What an operation tells the back beside its answer. */
-export interface Hooks {
-  /** There may be something to take in this queue, or in any. */
-  ready(queue?: string): void
-  /** Something has finished. */
-  done(): void
-  log(level: 'debug' | 'info' | 'warn', message: string, fields: Record<string, unknown>): void
-}
-
-export interface OperationSettings {
-  readonly lease: number
-  readonly maxCrashes: number
-}
 
 export function createReads(t: Tables) {
   return { ...brokerReads(t), ...jobReads(t), ...stateReads(t), ...workerReads(t) }

@@ -2,7 +2,7 @@
 import { standing } from '../../driver/receipts.js'
 import type { Db } from './engine.js'
 import type { Tables } from './migrations.js'
-import type { Hooks } from './operations.js'
+import type { Hooks } from './hooks.js'
 import { ENVELOPE, type Packed, type RareParts } from './packing.js'
 
 /** The place of an envelope that is no new job, and the id of the job that stands for it. */

@@ -24,17 +24,20 @@ const PATIENCE = 5_000
 export function createSubstitute(o: {
   readonly lease: number
   beat(args: Omit<BeatArgs, 'pulse'>): Promise<unknown>
+  /** The worker's event loop does not answer any more, or answers again. */
+  onBlocked(worker: string, on: boolean): void
 }): Substitute {
   const every = beatInterval(o.lease)
-  const workers = new Map<string, { readonly args: BeatArgs; readonly at: number }>()
+  const workers = new Map<string, { readonly args: BeatArgs; readonly at: number; blocked: boolean }>()
   let timer: NodeJS.Timeout | undefined
 
   function look(): void {
     const now = performance.now()
-    for (const { args, at } of workers.values()) {
-      const { pulse, worker, info } = args
-      const silentFor = now - at
+    for (const one of workers.values()) {
+      const { pulse, worker, info } = one.args
+      const silentFor = now - one.at
       if (pulse === undefined || silentFor < every * 2) continue
+      if (!one.blocked) o.onBlocked(worker, (one.blocked = true))
       // Blocked by what is no handler: nobody says how long that may take, so it gets one lease.
       const over = overrun(pulse) ?? silentFor - o.lease
       if (over > PATIENCE) continue
@@ -45,7 +48,8 @@ export function createSubstitute(o: {
 
   return {
     heard(args) {
-      workers.set(args.worker, { args, at: performance.now() })
+      if (workers.get(args.worker)?.blocked) o.onBlocked(args.worker, false)
+      workers.set(args.worker, { args, at: performance.now(), blocked: false })
       timer ??= setInterval(look, every).unref()
     },
     forget(worker) {

@@ -3,7 +3,7 @@ import { PAUSED_PREFIX, type WorkerInfo } from '../../driver/driver.js'
 import { createLeaseWatch, watchGap, type Beat, type LeaseWatch } from '../../driver/leases.js'
 import type { Db } from './engine.js'
 import type { Tables } from './migrations.js'
-import type { Hooks, OperationSettings } from './operations.js'
+import type { Hooks, OperationSettings } from './hooks.js'
 import type { Settle } from './settle.js'
 
 /** What a beat found. */
@@ -18,10 +18,8 @@ export interface Beaten {
 export function workerReads(t: Tables) {
   const list = `SELECT id, info FROM ${t.workers} ORDER BY id`
   return {
-    workers: (db: Db, _: null) =>
-      db
-        .all(list)
-        .map((row) => ({ ...(JSON.parse(String(row['info'])) as WorkerInfo), worker: String(row['id']) })),
+    workers: (db: Db) =>
+      db.all(list).map((row) => ({ ...(JSON.parse(String(row['info'])) as WorkerInfo), worker: String(row['id']) })),
   }
 }
 
@@ -51,8 +49,7 @@ export function workerWrites(t: Tables, settle: Settle, settings: OperationSetti
 
   function welcome(db: Db, worker: string, stopping: number, info: string): void {
     db.run(register, worker, stopping, info)
-    for (const row of db.all(strays))
-      settle.takeBack(db, String(row['worker']), { crashed: true, now: Date.now() })
+    for (const row of db.all(strays)) settle.takeBack(db, String(row['worker']), { crashed: true, now: Date.now() })
     hooks.ready()
   }
 
