@@ -13,6 +13,7 @@ export interface Arguments {
 /** What runs in CI: short, and still every scenario. */
 const SHORT = 1.25
 
+/** @throws Error that says what is wrong and what may be written. */
 export function readArguments(args: readonly string[]): Arguments {
   try {
     const { values } = parseArgs({
@@ -29,11 +30,14 @@ export function readArguments(args: readonly string[]): Arguments {
       throw new Error(`--minutes ${values.minutes} is no number of minutes up to a day.`)
     return { minutes, seed: values.seed, scenarios: values.scenario.split(',').map(named), json: values.json }
   } catch (error) {
-    console.error(`${error instanceof Error ? error.message : String(error)}
+    const scenarios = SCENARIOS.map(({ name, does }) => `  ${name.padEnd(17)} ${does}`)
+    throw new Error(
+      `${error instanceof Error ? error.message : String(error)}
 Write: npm run test:chaos -- [--minutes ${SHORT}] [--seed N] [--scenario a,b] [--json]
 The scenarios are:
-${SCENARIOS.map(({ name, does }) => `  ${name.padEnd(17)} ${does}`).join('\n')}`)
-    process.exit(2)
+${scenarios.join('\n')}`,
+      { cause: error },
+    )
   }
 }
 

@@ -123,9 +123,10 @@ export function judge(history: History): { readonly violations: readonly string[
     const lost = own.filter(({ verb }) => verb === 'lost').length
     const again = repeats(begins, ok)
     redone += again
-    if (again > Math.max(times, lost)) found.add('ran again although no killed or frozen process had it in hand', id)
+    const taken = Math.max(times, lost)
+    if (again > taken) found.add('ran again although no killed or frozen process had it in hand', id)
     // The first death makes it a suspect; only the next ones are counted.
-    if (row.crashes > Math.max(0, times - 1)) found.add('has more crashes counted than it saw', id)
+    if (row.crashes > Math.max(0, taken - 1)) found.add('has more crashes counted than it saw', id)
   }
   for (const { verb, outcome, id, process } of history.effects) {
     if (SETTLING.includes(verb) && outcome === 'lost') refusedSettles += 1

@@ -8,7 +8,7 @@ import { createReport } from './report.js'
 import type { Chaos, Outcome, Scenario } from './scenario.js'
 import { openSite, type Site } from './site.js'
 
-const options = readArguments(process.argv.slice(2))
+const options = attempt(() => readArguments(process.argv.slice(2)))
 const report = createReport(options)
 /** Undone at the end of a scenario, or when the run is interrupted: processes first, then mounts, then folders. */
 const ends: ((keep: boolean) => void)[] = []
@@ -19,6 +19,16 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
     for (const end of ends.splice(0).reverse()) end(false)
     process.exit(130)
   })
+
+/** Wrong use ends the run before it begins. */
+function attempt<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    console.error((error as Error).message)
+    return process.exit(2)
+  }
+}
 
 async function play(scenario: Scenario, seconds: number): Promise<Outcome & { readonly kept: readonly string[] }> {
   const sites: Site[] = []

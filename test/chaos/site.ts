@@ -2,20 +2,12 @@
 import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { connect, defineTask, unchecked, type Client } from 'millrace'
+import { connect, defineTask, unchecked } from 'millrace'
 import type { JobRecord, WorkerInfo } from 'millrace/driver'
 import { optionsFromUrl, sqlite } from 'millrace/sqlite'
-import {
-  judge,
-  parseEffects,
-  recoveries,
-  type Effect,
-  type Fault,
-  type Figures,
-  type History,
-  type Recovery,
-} from './ledger.js'
+import { parseEffects, type Effect, type Fault } from './ledger.js'
 import { startProgram, type Proc } from './processes.js'
+import { verdictOf, type Verdict } from './verdict.js'
 import { monotonic, until, within } from './wait.js'
 
 export interface SiteOptions {
@@ -28,22 +20,27 @@ export interface SiteOptions {
 
 /** The lease that a file has unless it is told otherwise. */
 export const DEFAULT_LEASE = 15_000
-/** On top of a lease, until the jobs of a dead worker run again. */
-export const SLACK = 5_000
 
 export interface Input {
   readonly kind: 'ok' | 'fail' | 'fail-once' | 'poison' | 'block' | 'forever' | 'hang'
   readonly ms?: number
 }
 
+/** How Node itself is started. */
+export interface NodeOptions {
+  readonly node?: readonly string[]
+  readonly env?: NodeJS.ProcessEnv
+}
+
 export interface Site {
   readonly folder: string
   readonly file: string
   readonly lease: number
-  readonly client: Client
-  worker(options?: object, o?: { node?: readonly string[]; env?: NodeJS.ProcessEnv }): Proc
-  producer(options?: object, o?: { node?: readonly string[]; env?: NodeJS.ProcessEnv }): Proc
-  program(program: string, options?: object): Proc
+  /** A worker of programs/crew-worker.mjs, with these options of it. */
+  worker(own?: object, more?: NodeOptions): Proc
+  /** A producer of programs/crew-producer.mjs, with these options of it. */
+  producer(own?: object, more?: NodeOptions): Proc
+  program(program: string): Proc
   /** Enqueue jobs ourselves; answers their ids. */
   enqueue(inputs: readonly Input[], task?: 'work' | 'hang'): Promise<string[]>
   /** What a process has in its hands by what the store says. */
@@ -60,7 +57,6 @@ export interface Site {
   mayBeUnnamed(jobs: number): void
   /** Read everything that was written so far. */
   effects(): Effect[]
-  rows(): Promise<readonly JobRecord[]>
   jobs(ids: readonly string[]): Promise<readonly JobRecord[]>
   workers(): Promise<readonly (WorkerInfo & { readonly worker: string })[]>
   /** Lines of all processes' logs that match. */
@@ -76,13 +72,6 @@ export interface Site {
   forget(keep: boolean): void
 }
 
-export interface Verdict {
-  readonly figures: Figures
-  readonly violations: readonly string[]
-  readonly recoveries: readonly Recovery[]
-  readonly history: History
-}
-
 /** The tasks of programs/tasks.mjs. */
 const tasks = {
   work: defineTask('work', { input: unchecked<Input>() }),
@@ -94,12 +83,12 @@ const EXIT_PATIENCE = 40_000
 const PAGE = 1000
 let started = 0
 
-export async function openSite(name: string, o: SiteOptions = {}): Promise<Site> {
+export async function openSite(name: string, options: SiteOptions = {}): Promise<Site> {
   const folder = mkdtempSync(join(tmpdir(), `millrace-chaos-${name}-`))
-  const lease = o.lease ?? DEFAULT_LEASE
-  const file = join(o.disk?.(folder) ?? folder, 'jobs.db')
-  const settings = [`lease=${lease}ms`, ...(o.maxCrashes === undefined ? [] : [`maxCrashes=${o.maxCrashes}`])]
-  const url = `sqlite:${file}?${settings.join('&')}`
+  const lease = options.lease ?? DEFAULT_LEASE
+  const file = join(options.disk?.(folder) ?? folder, 'jobs.db')
+  const query = [`lease=${lease}ms`, ...(options.maxCrashes === undefined ? [] : [`maxCrashes=${options.maxCrashes}`])]
+  const url = `sqlite:${file}?${query.join('&')}`
   const effectsFile = join(folder, 'effects')
   const logs = join(folder, 'logs')
   mkdirSync(logs)
@@ -107,10 +96,7 @@ export async function openSite(name: string, o: SiteOptions = {}): Promise<Site>
   const driver = sqlite(optionsFromUrl(url))
   const log = (line: object | string, text?: string) =>
     appendFileSync(join(logs, 'runner.log'), `${text ?? ''} ${JSON.stringify(line)}\n`)
-  const client = (await connect(driver, {
-    log: { debug() {}, info() {}, warn: log, error: log },
-    retention: KEPT,
-  })) as Client
+  const client = await connect(driver, { log: { debug() {}, info() {}, warn: log, error: log }, retention: KEPT })
   const faults: Fault[] = []
   const workers: Proc[] = []
   const producers: Proc[] = []
@@ -118,17 +104,12 @@ export async function openSite(name: string, o: SiteOptions = {}): Promise<Site>
   const mine: Effect[] = []
   let unnamed = 0
 
-  function start(
-    list: Proc[],
-    program: string,
-    options: object,
-    more: { node?: readonly string[]; env?: NodeJS.ProcessEnv } = {},
-  ) {
+  function start(list: Proc[], program: string, settings: object, more: NodeOptions = {}) {
     const kind = program.replace(/^crew-|\.mjs$/g, '')
     const proc = startProgram({
       program,
       name: `${kind}-${++started}`,
-      options: { url, file, effects: effectsFile, ...options },
+      options: { url, file, effects: effectsFile, ...settings },
       log: join(logs, `${kind}-${started}.log`),
       ...more,
     })
@@ -158,7 +139,7 @@ export async function openSite(name: string, o: SiteOptions = {}): Promise<Site>
     return fault
   }
 
-  async function rows(): Promise<readonly JobRecord[]> {
+  async function records(): Promise<readonly JobRecord[]> {
     const all: JobRecord[] = []
     for (let cursor: string | undefined; ;) {
       const page = await driver.jobs.list({ limit: PAGE, ...(cursor !== undefined && { cursor }) })
@@ -173,6 +154,8 @@ export async function openSite(name: string, o: SiteOptions = {}): Promise<Site>
   /** Those that do not end with 0 when they are told to. */
   async function stopped(procs: readonly Proc[]): Promise<string[]> {
     const running = procs.filter((proc) => proc.running)
+    // Before it is ready, a signal ends it as any program.
+    await Promise.allSettled(running.map((proc) => proc.ready))
     for (const proc of running) proc.signal('SIGTERM')
     const ends = await Promise.all(running.map((proc) => within(proc.ended, EXIT_PATIENCE)))
     return running.flatMap((proc, i) =>
@@ -191,10 +174,9 @@ export async function openSite(name: string, o: SiteOptions = {}): Promise<Site>
     folder,
     file,
     lease,
-    client,
-    worker: (options = {}, more = {}) => start(workers, 'crew-worker.mjs', { concurrency: 5, ...options }, more),
-    producer: (options = {}, more = {}) => start(producers, 'crew-producer.mjs', options, more),
-    program: (program, options = {}) => start(others, program, options),
+    worker: (own = {}, more = {}) => start(workers, 'crew-worker.mjs', { concurrency: 5, ...own }, more),
+    producer: (own = {}, more = {}) => start(producers, 'crew-producer.mjs', own, more),
+    program: (program) => start(others, program, {}),
     handsOf,
     async enqueue(inputs, task = 'work') {
       const jobs = await client.enqueueMany(tasks[task], inputs)
@@ -217,7 +199,6 @@ export async function openSite(name: string, o: SiteOptions = {}): Promise<Site>
     noteFrozen: (proc, extra) => note('freeze', proc, monotonic(), { extra }),
     mayBeUnnamed: (jobs) => void (unnamed += jobs),
     effects,
-    rows,
     jobs: (ids) => driver.jobs.get({ ids }),
     workers: () => driver.workers.list(),
     logged: (pattern) =>
@@ -230,33 +211,7 @@ export async function openSite(name: string, o: SiteOptions = {}): Promise<Site>
       const violations = await stopped(producers)
       if (!(await until(async () => !(await open()), ms, 50))) violations.push(`jobs were left after ${ms / 1000} s`)
       violations.push(...(await stopped(workers)), ...(await intact()))
-      const history: History = {
-        effects: effects(),
-        rows: (await rows()).map(({ envelope, state, reason, run, attempt, crashes }) => ({
-          id: envelope.id,
-          state,
-          reason,
-          run,
-          attempt,
-          crashes,
-        })),
-        faults,
-        unnamed,
-      }
-      const verdict = judge(history)
-      const { times, never } = recoveries(history)
-      if (never.length > 0)
-        violations.push(`${never.length} jobs were in hand and never began again: ${never.slice(0, 5).join(', ')}`)
-      for (const one of times.filter(({ ms: took, lease: own }) => took > own + SLACK))
-        violations.push(
-          `the jobs of ${one.process} came back after ${Math.round(one.ms)} ms; lease ${lease} ms + ${SLACK} ms is the limit`,
-        )
-      return {
-        figures: verdict.figures,
-        violations: [...violations, ...verdict.violations],
-        recoveries: times,
-        history,
-      }
+      return verdictOf({ effects: effects(), records: await records(), faults, unnamed, violations })
     },
     async close() {
       const all = [...workers, ...producers, ...others].filter((proc) => proc.running)

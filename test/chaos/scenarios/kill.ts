@@ -4,7 +4,8 @@ import { percentile, type Recovery } from '../ledger.js'
 import type { Proc } from '../processes.js'
 import type { Random } from '../random.js'
 import type { Chaos, Outcome, Scenario } from '../scenario.js'
-import { DEFAULT_LEASE, SLACK, type Site, type Verdict } from '../site.js'
+import { DEFAULT_LEASE, type Site } from '../site.js'
+import { SLACK, type Verdict } from '../verdict.js'
 import { monotonic } from '../wait.js'
 
 /** Short, so that many deaths fit into the time; those of the default lease go on beside them. */

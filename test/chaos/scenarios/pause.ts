@@ -3,7 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Effect } from '../ledger.js'
 import type { Proc } from '../processes.js'
 import type { Chaos, Scenario } from '../scenario.js'
-import { SLACK, type Site } from '../site.js'
+import type { Site } from '../site.js'
+import { SLACK } from '../verdict.js'
 import { monotonic, until, within } from '../wait.js'
 
 const LEASE = 1_000
