@@ -58,6 +58,9 @@ export interface Figures {
 const SETTLING = ['ack', 'retry', 'dead', 'release']
 const ENDED = ['completed', 'dead', 'cancelled']
 
+/** A run heard that it no longer owns its job. */
+const wasLost = ({ verb, outcome }: Pick<Effect, 'verb' | 'outcome'>) => verb === 'lost' || outcome === 'lost'
+
 export function parseEffects(text: string): Effect[] {
   return text
     .split('\n')
@@ -120,7 +123,7 @@ export function judge(history: History): { readonly violations: readonly string[
       if (row.attempt > 1 + spent) found.add('spent an attempt without a failure', id)
     }
     const times = inHand.get(id) ?? 0
-    const lost = own.filter(({ verb }) => verb === 'lost').length
+    const lost = new Set(own.filter(wasLost).map(({ run }) => run)).size
     const again = repeats(begins, ok)
     redone += again
     const taken = Math.max(times, lost)
@@ -130,8 +133,7 @@ export function judge(history: History): { readonly violations: readonly string[
   }
   for (const { verb, outcome, id, process } of history.effects) {
     if (SETTLING.includes(verb) && outcome === 'lost') refusedSettles += 1
-    if ((verb === 'lost' || outcome === 'lost') && !atFault.has(process))
-      found.add('taken from a worker that lived', id)
+    if (wasLost({ verb, outcome }) && !atFault.has(process)) found.add('taken from a worker that lived', id)
   }
   if (unnamed > history.unnamed)
     found.say(`${unnamed} jobs are in the store that no enqueue has named; at most ${history.unnamed} were under way`)

@@ -23,7 +23,6 @@ const alive = new Set<ChildProcess>()
 export function killAll(): void {
   for (const child of alive) child.kill('SIGKILL')
 }
-process.on('exit', killAll)
 
 /**
  * Start a program with options, which it reads as JSON.

@@ -13,12 +13,14 @@ const report = createReport(options)
 /** Undone at the end of a scenario, or when the run is interrupted: processes first, then mounts, then folders. */
 const ends: ((keep: boolean) => void)[] = []
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const)
-  process.on(signal, () => {
-    killAll()
-    for (const end of ends.splice(0).reverse()) end(false)
-    process.exit(130)
-  })
+const undo = (keep: boolean) => {
+  for (const end of ends.splice(0).reverse()) end(keep)
+}
+process.on('exit', () => {
+  killAll()
+  undo(false)
+})
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130))
 
 /** Wrong use ends the run before it begins. */
 function attempt<T>(read: () => T): T {
@@ -62,7 +64,7 @@ async function play(scenario: Scenario, seconds: number): Promise<Outcome & { re
   clearInterval(ticking)
   for (const site of sites) await site.close()
   const keep = outcome.violations.length > 0
-  for (const end of ends.splice(0).reverse()) end(keep)
+  undo(keep)
   return { ...outcome, kept: keep ? sites.map(({ folder }) => folder) : [] }
 }
 

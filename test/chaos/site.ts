@@ -220,7 +220,7 @@ export async function openSite(name: string, options: SiteOptions = {}): Promise
       await client.close()
     },
     forget(keep) {
-      if (!keep) rmSync(folder, { recursive: true, force: true })
+      if (!keep) rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
     },
   }
 }

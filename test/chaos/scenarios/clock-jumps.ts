@@ -25,7 +25,7 @@ export const clockJumps: Scenario = {
   does: 'the wall clocks of workers and a producer jump by up to two days, both ways; one worker is killed meanwhile',
   holds:
     'claims, leases and timeouts do not follow the wall clock: nothing lost, nobody taken for dead, timeouts in time',
-  share: 0.06,
+  share: 0.05,
   async run(chaos) {
     const site = await chaos.site({ lease: LEASE })
     const { random } = chaos

@@ -51,7 +51,7 @@ export const diskFull: Scenario = {
   does: `the file lies on a disk of ${SIZE}, which another file fills up`,
   holds:
     'an enqueue is refused as not-sent and says why, nothing is damaged, and work goes on by itself when there is space again',
-  share: 0.05,
+  share: 0.04,
   async run(chaos) {
     const opened: { site?: Site } = {}
     let disk: string

@@ -12,7 +12,7 @@ export const fair: Scenario = {
   name: 'fair',
   does: `${WORKERS} workers and 2 producers on one file, undisturbed`,
   holds: `each worker takes between ${LEAST * 100} % and ${MOST * 100} % of the jobs, each job is done once, and nobody hears that the file is locked`,
-  share: 0.16,
+  share: 0.19,
   async run(chaos) {
     const site = await chaos.site({})
     const workers = Array.from({ length: WORKERS }, () => site.worker())

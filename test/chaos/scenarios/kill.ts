@@ -21,6 +21,8 @@ interface Slot {
   /** How often it is chosen, beside the others. */
   readonly weight: number
   readonly producer: boolean
+  /** Its last death, until it has been replaced. */
+  dying: Promise<void>
 }
 
 interface Tally {
@@ -32,28 +34,35 @@ interface Tally {
 
 const killed = (tally: Tally) => tally.workers + tally.producers
 
-async function churn(o: { site: Site; slots: Slot[]; every: number; seconds: number; random: Random; tally: Tally }) {
-  const { site, slots, tally } = o
-  const until = monotonic() + o.seconds * 1000
-  const total = slots.reduce((sum, { weight }) => sum + weight, 0)
-  for (let next = monotonic() + o.random.gap(o.every); next < until; next += o.random.gap(o.every)) {
-    let mark = o.random.fraction() * total
-    const slot = slots.find(({ weight }) => (mark -= weight) < 0)!
-    await sleep(Math.max(0, next - monotonic()))
-    const { hands } = await site.kill(slot.proc)
-    if (slot.producer) {
-      tally.producers += 1
-      site.mayBeUnnamed(LANES)
-    } else {
-      tally.workers += 1
-      if (hands.length > 0) tally.withJobs += 1
-    }
-    slot.proc = slot.start()
+async function killOne(site: Site, slot: Slot, tally: Tally): Promise<void> {
+  const { hands } = await site.kill(slot.proc)
+  slot.proc = slot.start()
+  if (slot.producer) {
+    tally.producers += 1
+    site.mayBeUnnamed(LANES)
+  } else {
+    tally.workers += 1
+    if (hands.length > 0) tally.withJobs += 1
   }
 }
 
+async function churn(o: { site: Site; slots: Slot[]; every: number; seconds: number; random: Random; tally: Tally }) {
+  const { site, slots, random, tally } = o
+  const until = monotonic() + o.seconds * 1000
+  const total = slots.reduce((sum, { weight }) => sum + weight, 0)
+  for (let next = monotonic() + random.gap(o.every); next < until; next += random.gap(o.every)) {
+    let mark = random.fraction() * total
+    const slot = slots.find(({ weight }) => (mark -= weight) < 0)!
+    await sleep(Math.max(0, next - monotonic()))
+    await slot.dying
+    slot.dying = killOne(site, slot, tally)
+    slot.dying.catch(() => {}) // seen below, or at its next death
+  }
+  await Promise.all(slots.map(({ dying }) => dying))
+}
+
 function slotsOf(start: () => Proc, weights: readonly number[], producer = false): Slot[] {
-  return weights.map((weight) => ({ proc: start(), start, weight, producer }))
+  return weights.map((weight) => ({ proc: start(), start, weight, producer, dying: Promise.resolve() }))
 }
 
 /** Many deaths: every process may die, two of the workers seldom, so that somebody lives long enough to see it. */
@@ -63,11 +72,11 @@ async function manyDeaths(chaos: Chaos, seconds: number, tally: Tally): Promise<
   for (let round = 0; round < rounds; round++) {
     const site = await chaos.site({ lease: SHORT_LEASE })
     const slots = [
-      ...slotsOf(() => site.worker({ concurrency: 4 }), [0.25, 0.25, 3, 3, 3, 3]),
+      ...slotsOf(() => site.worker({ concurrency: 4 }), [0.1, 0.1, 3, 3, 3, 3]),
       ...slotsOf(() => site.producer({ lanes: LANES, ms: 20, kinds: KINDS }), [0.6, 0.6], true),
     ]
     const random = chaos.random.stream(`short/${round}`)
-    await churn({ site, slots, every: 100, seconds: seconds / rounds, random, tally })
+    await churn({ site, slots, every: 80, seconds: seconds / rounds, random, tally })
     verdicts.push(await site.finish())
   }
   return verdicts
@@ -96,7 +105,7 @@ export const kill: Scenario = {
   name: 'kill',
   does: 'kill -9 of workers and producers at random moments, each replaced at once',
   holds: `nothing lost, nothing ended twice, only what was in hand runs again, and within lease + ${SLACK / 1000} s`,
-  share: 0.36,
+  share: 0.39,
   async run(chaos): Promise<Outcome> {
     const tally = { workers: 0, producers: 0, withJobs: 0 }
     const slow = { workers: 0, producers: 0, withJobs: 0 }

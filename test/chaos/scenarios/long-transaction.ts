@@ -16,7 +16,7 @@ export const longTransaction: Scenario = {
   async run(chaos) {
     const long = chaos.seconds >= 30
     const publishTimeout = long ? 10_000 : 2_000
-    const hold = Math.max(2 * publishTimeout, (chaos.seconds - 4) * 1000)
+    const hold = Math.max(2 * publishTimeout, chaos.seconds * 1000)
     const site = await chaos.site(long ? {} : { lease: 2_000 })
     const workers = [site.worker({ client: { publishTimeout } }), site.worker({ client: { publishTimeout } })]
     await Promise.all(workers.map((worker) => worker.ready))

@@ -11,7 +11,7 @@ export const pauseAll: Scenario = {
   name: 'pause-all',
   does: 'SIGSTOP of all workers at once past the lease, then SIGCONT',
   holds: 'nobody is taken for dead afterwards, and no job runs again',
-  share: 0.05,
+  share: 0.04,
   async run(chaos) {
     const site = await chaos.site(chaos.seconds >= 30 ? {} : { lease: LEASE })
     const { random } = chaos

@@ -74,7 +74,7 @@ export const pause: Scenario = {
   name: 'pause',
   does: 'SIGSTOP of a worker past its lease, SIGCONT when others have its jobs',
   holds: 'others take its jobs within lease + 5 s, and nothing that it settles afterwards counts',
-  share: 0.07,
+  share: 0.05,
   async run(chaos) {
     const tally: Tally = { frozen: 0, jobs: 0, withLock: 0 }
     chaos.progress(() => `${tally.frozen} freezes`)

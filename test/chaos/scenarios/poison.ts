@@ -14,7 +14,7 @@ export const poison: Scenario = {
   name: 'poison',
   does: 'one job among innocents kills its process with SIGKILL; dead workers are replaced',
   holds: `it is dead, reason crashed, after ${DEATHS} deaths, and every innocent is completed without a crash`,
-  share: 0.06,
+  share: 0.04,
   async run(chaos) {
     const site = await chaos.site({ lease: LEASE })
     const { random } = chaos

@@ -31,7 +31,7 @@ export const stopKill: Scenario = {
   name: 'stop-kill',
   does: 'SIGTERM, and SIGKILL while the grace still runs',
   holds: `the jobs come back unspent within lease + ${SLACK / 1000} s; no crash is counted and no job is under suspicion`,
-  share: 0.05,
+  share: 0.04,
   async run(chaos) {
     const site = await chaos.site({ lease: LEASE })
     const { random } = chaos
