@@ -72,11 +72,11 @@ async function manyDeaths(chaos: Chaos, seconds: number, tally: Tally): Promise<
   for (let round = 0; round < rounds; round++) {
     const site = await chaos.site({ lease: SHORT_LEASE })
     const slots = [
-      ...slotsOf(() => site.worker({ concurrency: 4 }), [0.1, 0.1, 3, 3, 3, 3]),
-      ...slotsOf(() => site.producer({ lanes: LANES, ms: 20, kinds: KINDS }), [0.6, 0.6], true),
+      ...slotsOf(() => site.worker({ concurrency: 4 }), [0.2, 0.2, 3, 3, 3, 3, 3, 3, 3]),
+      ...slotsOf(() => site.producer({ lanes: LANES, ms: 100, kinds: KINDS }), [0.6, 0.6], true),
     ]
     const random = chaos.random.stream(`short/${round}`)
-    await churn({ site, slots, every: 80, seconds: seconds / rounds, random, tally })
+    await churn({ site, slots, every: 85, seconds: seconds / rounds, random, tally })
     verdicts.push(await site.finish())
   }
   return verdicts
