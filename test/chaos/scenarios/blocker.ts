@@ -75,7 +75,9 @@ async function forEver(chaos: Chaos): Promise<Outcome> {
   if (fate !== 'dead, crashed') violations.push(`the job that never ends is ${fate}`)
   return {
     figures: {
-      'while(true) lost its job after': `${kept.join(' and ')} ms (timeout ${TIMEOUT} ms, lease ${LEASE} ms)`,
+      'while(true) lost its job after, ms': kept.join(', '),
+      'timeout, ms': TIMEOUT,
+      'lease, ms': LEASE,
       'and is': fate,
     },
     violations: [...violations, ...verdict.violations],

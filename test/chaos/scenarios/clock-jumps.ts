@@ -71,8 +71,9 @@ export const clockJumps: Scenario = {
         jobs: verdict.figures.jobs,
         redone: verdict.figures.redone,
         'in hand of the killed': verdict.figures.inHand,
-        'recovery after the kill': `${Math.round(verdict.recoveries[0]?.ms ?? 0)} ms (lease ${LEASE} ms)`,
-        'timeouts of 1 s came after': `${overdue.join(', ')} ms`,
+        'recovery after the kill, ms': Math.round(verdict.recoveries[0]?.ms ?? 0),
+        'lease, ms': LEASE,
+        'timeouts of 1 s came after, ms': overdue.join(', '),
       },
       violations: [
         ...verdict.violations,

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { percentile, type Recovery } from '../ledger.js'
 import type { Proc } from '../processes.js'
 import type { Random } from '../random.js'
-import type { Chaos, Outcome, Scenario } from '../scenario.js'
+import type { Chaos, Outcome, Scenario, Values } from '../scenario.js'
 import { DEFAULT_LEASE, type Site } from '../site.js'
 import { SLACK, type Verdict } from '../verdict.js'
 import { monotonic } from '../wait.js'
@@ -96,9 +96,13 @@ async function defaultLease(chaos: Chaos, seconds: number, tally: Tally): Promis
   return site.finish()
 }
 
-const times = (recoveries: readonly Recovery[]) => {
+function figuresOf(lease: string, recoveries: readonly Recovery[]): Values {
   const ms = recoveries.map((one) => one.ms)
-  return `p50 ${Math.round(percentile(ms, 0.5))} ms, max ${Math.round(Math.max(0, ...ms))} ms`
+  return {
+    [`recoveries, lease ${lease}`]: ms.length,
+    [`p50 ms, lease ${lease}`]: Math.round(percentile(ms, 0.5)),
+    [`max ms, lease ${lease}`]: Math.round(Math.max(0, ...ms)),
+  }
 }
 
 export const kill: Scenario = {
@@ -131,8 +135,11 @@ export const kill: Scenario = {
         cancelled: sum('cancelled'),
         'in hand': sum('inHand'),
         redone: sum('redone'),
-        'recovery, lease 15 s': `${times(long.recoveries)} (${long.recoveries.length} deaths)`,
-        'recovery, lease 2 s': `${times(short.flatMap(({ recoveries }) => recoveries))} (${short.flatMap(({ recoveries }) => recoveries).length} deaths)`,
+        ...figuresOf('15 s', long.recoveries),
+        ...figuresOf(
+          '2 s',
+          short.flatMap(({ recoveries }) => recoveries),
+        ),
       },
       violations,
     }

@@ -48,10 +48,11 @@ export const longTransaction: Scenario = {
     if (verdict.figures.redone > 0) violations.push(`${verdict.figures.redone} jobs ran again`)
     return {
       figures: {
-        'open for': `${Math.round(hold / 1000)} s`,
+        'open for, s': Math.round(hold / 1000),
         jobs: verdict.figures.jobs,
         refused: refused.length,
-        'slowest refusal': `${slowest} ms (publishTimeout ${publishTimeout} ms)`,
+        'slowest refusal, ms': slowest,
+        'publishTimeout, ms': publishTimeout,
         redone: verdict.figures.redone,
       },
       violations: [...violations, ...verdict.violations],

@@ -37,7 +37,7 @@ export const pauseAll: Scenario = {
     return {
       figures: {
         freezes,
-        lease: `${site.lease / 1000} s`,
+        'lease, ms': site.lease,
         'in hand': figures.inHand,
         jobs: figures.jobs,
         redone: figures.redone,

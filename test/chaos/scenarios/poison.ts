@@ -60,7 +60,8 @@ export const poison: Scenario = {
         poison: fate,
         innocents,
         redone: figures.redone,
-        'slowest recovery': `${Math.round(Math.max(0, ...recoveries.map(({ ms }) => ms)))} ms (lease ${LEASE} ms)`,
+        'slowest recovery, ms': Math.round(Math.max(0, ...recoveries.map(({ ms }) => ms))),
+        'lease, ms': LEASE,
       },
       violations: [
         ...violations,

@@ -70,7 +70,8 @@ export const stopKill: Scenario = {
         'in hand': verdict.figures.inHand,
         jobs: verdict.figures.jobs,
         redone: verdict.figures.redone,
-        'slowest recovery': `${Math.round(Math.max(0, ...verdict.recoveries.map(({ ms }) => ms)))} ms (lease ${LEASE} ms)`,
+        'slowest recovery, ms': Math.round(Math.max(0, ...verdict.recoveries.map(({ ms }) => ms))),
+        'lease, ms': LEASE,
       },
       violations: [...violations, ...verdict.violations],
     }
