@@ -58,10 +58,8 @@ export const diskFull: Scenario = {
     try {
       disk = mountDisk(chaos, opened)
     } catch (error) {
-      const why = `a tmpfs cannot be mounted here (${String((error as Error).message)
-        .trim()
-        .split('\n')
-        .at(-1)})`
+      const { stderr, message } = error as Error & { stderr?: Buffer }
+      const why = `a tmpfs cannot be mounted here: ${(stderr?.toString() || message).trim().split('\n')[0]}`
       return { figures: {}, violations: [], skipped: why }
     }
     const site = (opened.site = await chaos.site({ lease: LEASE, disk: () => disk }))
