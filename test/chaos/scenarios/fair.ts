@@ -1,6 +1,7 @@
 // fair: four workers and two producers share one file, and nobody is hindered.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Scenario } from '../scenario.js'
+import { monotonic } from '../wait.js'
 
 const WORKERS = 4
 /** Of all jobs, for each worker. */
@@ -20,7 +21,8 @@ export const fair: Scenario = {
     const producers = [site.producer({ ms: 10 }), site.producer({ ms: 10 })]
     await Promise.all(producers.map((producer) => producer.ready))
     const seconds = Math.max(5, chaos.seconds - 2)
-    chaos.progress(() => `${Math.round(seconds)} s of work`)
+    const since = monotonic()
+    chaos.progress(() => `${Math.round((monotonic() - since) / 1000)} of ${Math.round(seconds)} s of work`)
     await sleep(seconds * 1000)
     const { figures, violations, history } = await site.finish()
     const begins = history.effects.filter(({ verb }) => verb === 'begin')

@@ -73,7 +73,7 @@ async function manyDeaths(chaos: Chaos, seconds: number, tally: Tally): Promise<
     const site = await chaos.site({ lease: SHORT_LEASE })
     const slots = [
       ...slotsOf(() => site.worker({ concurrency: 4 }), [0.2, 0.2, 3, 3, 3, 3, 3, 3, 3]),
-      ...slotsOf(() => site.producer({ lanes: LANES, ms: 100, kinds: KINDS }), [0.6, 0.6], true),
+      ...slotsOf(() => site.producer({ lanes: LANES, pause: 20, most: 1_000, ms: 100, kinds: KINDS }), [2, 2], true),
     ]
     const random = chaos.random.stream(`short/${round}`)
     await churn({ site, slots, every: 85, seconds: seconds / rounds, random, tally })

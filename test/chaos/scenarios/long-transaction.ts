@@ -1,7 +1,7 @@
 // long-transaction: a user's own program holds a transaction with a write open on the same file.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Scenario } from '../scenario.js'
-import { until } from '../wait.js'
+import { monotonic, until } from '../wait.js'
 
 /** How much later than `publishTimeout` a refusal may reach its caller on a busy machine. */
 const LATE = 1_500
@@ -24,7 +24,8 @@ export const longTransaction: Scenario = {
     await sleep(chaos.random.between(300, 900))
     const holder = site.program('holder.mjs')
     await holder.ready
-    chaos.progress(() => `the transaction is open for up to ${Math.round(hold / 1000)} s`)
+    const since = monotonic()
+    chaos.progress(() => `the transaction is open for ${Math.round((monotonic() - since) / 1000)} of ${hold / 1000} s`)
     await sleep(hold)
     holder.signal('SIGTERM')
     const violations: string[] = []
