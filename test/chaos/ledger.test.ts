@@ -33,7 +33,7 @@ const kill = (o: Partial<Fault> = {}): Fault => ({
 const history = (o: Partial<History>): History => ({ effects: [], rows: [], faults: [], unnamed: 0, ...o })
 const violations = (o: Partial<History>) => judge(history(o)).violations
 
-const NAMED = effect('named', { run: 0 })
+const NAMED = effect('named', { run: 0, outcome: 'ok' })
 /** One job, done by one worker. */
 const DONE = [NAMED, effect('begin'), effect('end'), effect('ack')]
 /** The same job, begun by w1, which was killed, and done by w2. */
@@ -55,7 +55,7 @@ describe('a history in which nothing is wrong', () => {
   it('of one job has no violation', () => {
     expect(judge(history({ effects: DONE, rows: [row()] }))).toEqual({
       violations: [],
-      figures: { jobs: 1, completed: 1, dead: 0, cancelled: 0, redone: 0, inHand: 0, refusedSettles: 0 },
+      figures: { jobs: 1, completed: 1, dead: 0, cancelled: 0, crashed: 0, redone: 0, inHand: 0, refusedSettles: 0 },
     })
   })
 
@@ -94,13 +94,13 @@ describe('a history in which nothing is wrong', () => {
       effect('begin', { run: 2, attempt: 2 }),
       effect('release', { run: 2, attempt: 2 }),
       ...(['begin', 'end', 'ack'] as const).map((verb) => effect(verb, { run: 3, attempt: 2 })),
-      { ...NAMED, id: 'd' },
+      { ...NAMED, id: 'd', outcome: 'fail' },
       ...(['begin', 'throw', 'dead'] as const).map((verb) => effect(verb, { id: 'd' })),
-      { ...NAMED, id: 'c' },
+      { ...NAMED, id: 'c', outcome: 'cancel' },
     ]
     const rows = [
       row({ run: 3, attempt: 2 }),
-      row({ id: 'd', state: 'dead' }),
+      row({ id: 'd', state: 'dead', reason: 'failed' }),
       row({ id: 'c', state: 'cancelled', run: 0 }),
     ]
     const { violations: found, figures } = judge(history({ effects, rows }))
@@ -120,6 +120,11 @@ describe('a bad history', () => {
       'a refused job is there',
       { effects: [...DONE, effect('refused', { outcome: 'X/not-sent' })], rows: [row()] },
       /said not-sent/,
+    ],
+    [
+      'a job dies that had no reason to',
+      { effects: [NAMED], rows: [row({ state: 'dead', reason: 'expired', run: 0 })] },
+      /ended as dead\/expired, being of the kind "ok"/,
     ],
     ['a job is not finished', { effects: [NAMED], rows: [row({ state: 'ready', run: 0 })] }, /not finished \(ready\)/],
     [

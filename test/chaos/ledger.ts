@@ -4,7 +4,10 @@
 /** One line of the effects file. `at` is monotonic milliseconds, the same clock in every process. */
 export interface Effect {
   readonly verb: 'begin' | 'end' | 'throw' | 'lost' | 'ack' | 'retry' | 'dead' | 'release' | 'named' | 'refused'
-  /** Of a settling verb: `ok`, `lost` (refused: the run no longer owned the job) or `error`. Of `refused`: code/outcome. */
+  /**
+   * Of a settling verb: `ok`, `lost` (refused: the run no longer owned the job) or `error`. Of `refused`: code/outcome. Of
+   * `named`: the kind of the job.
+   */
   readonly outcome: string
   readonly id: string
   readonly run: number
@@ -47,6 +50,8 @@ export interface Figures {
   readonly completed: number
   readonly dead: number
   readonly cancelled: number
+  /** Of the dead: those that were in hand at so many deaths that they count as poison. */
+  readonly crashed: number
   /** Handlers that began again without an attempt being spent. */
   readonly redone: number
   /** Jobs in the hands of processes that were killed or frozen, counted each time. */
@@ -57,6 +62,17 @@ export interface Figures {
 
 const SETTLING = ['ack', 'retry', 'dead', 'release']
 const ENDED = ['completed', 'dead', 'cancelled']
+/** How a job of each kind may end; see programs/crew-worker.mjs. */
+const ENDS: Readonly<Record<string, readonly string[]>> = {
+  ok: ['completed'],
+  'fail-once': ['completed'],
+  block: ['completed'],
+  fail: ['dead/failed'],
+  hang: ['dead/failed'],
+  poison: ['dead/crashed'],
+  forever: ['dead/crashed'],
+  cancel: ['cancelled', 'completed'], // it may have been done by then
+}
 
 /** A run heard that it no longer owns its job. */
 const wasLost = ({ verb, outcome }: Pick<Effect, 'verb' | 'outcome'>) => verb === 'lost' || outcome === 'lost'
@@ -108,6 +124,12 @@ export function judge(history: History): { readonly violations: readonly string[
     const ends = ok.filter(({ verb }) => verb === 'ack' || verb === 'dead')
     const begins = own.filter(({ verb }) => verb === 'begin')
     if (!own.some(({ verb }) => verb === 'named')) unnamed += 1
+    const kind = own.find(({ verb }) => verb === 'named')?.outcome ?? ''
+    const end = row.state === 'dead' ? `dead/${row.reason}` : row.state
+    // Whoever is unlucky enough dies as a suspect; whether its crashes are real is looked at below.
+    const unlucky = end === 'dead/crashed' && row.crashes > 0
+    if (ENDED.includes(row.state) && !(ENDS[kind]?.includes(end) ?? true) && !unlucky)
+      found.add(`ended as ${end}, being of the kind "${kind}"`, id)
     if (!ENDED.includes(row.state)) found.add(`not finished (${row.state})`, id)
     if (ends.length > 1) found.add('ended twice', id)
     if (new Set(ok.map(({ run }) => run)).size < ok.length) found.add('settled twice by one run', id)
@@ -144,6 +166,7 @@ export function judge(history: History): { readonly violations: readonly string[
     completed: count('completed'),
     dead: count('dead'),
     cancelled: count('cancelled'),
+    crashed: rows.filter(({ reason }) => reason === 'crashed').length,
     redone,
     inHand: faults.reduce((sum, { hands }) => sum + hands.length, 0),
     refusedSettles,

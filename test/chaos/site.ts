@@ -180,8 +180,16 @@ export async function openSite(name: string, options: SiteOptions = {}): Promise
     handsOf,
     async enqueue(inputs, task = 'work') {
       const jobs = await client.enqueueMany(tasks[task], inputs)
-      for (const { id } of jobs)
-        mine.push({ verb: 'named', outcome: 'ok', id, run: 0, attempt: 0, process: 'runner', at: monotonic() })
+      for (const [i, { id }] of jobs.entries())
+        mine.push({
+          verb: 'named',
+          outcome: inputs[i]!.kind,
+          id,
+          run: 0,
+          attempt: 0,
+          process: 'runner',
+          at: monotonic(),
+        })
       return jobs.map(({ id }) => id)
     },
     async kill(proc, also) {

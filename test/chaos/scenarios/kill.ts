@@ -119,8 +119,9 @@ export const kill: Scenario = {
     const patient = Math.max(6, chaos.seconds - DEFAULT_LEASE / 1000 - 3)
     const [short, long] = await Promise.all([manyDeaths(chaos, quick, tally), defaultLease(chaos, patient, slow)])
     const all = [...short, long]
-    const sum = (figure: 'jobs' | 'completed' | 'dead' | 'cancelled' | 'redone' | 'inHand' | 'refusedSettles') =>
-      all.reduce((total, { figures }) => total + figures[figure], 0)
+    const sum = (
+      figure: 'jobs' | 'completed' | 'dead' | 'crashed' | 'cancelled' | 'redone' | 'inHand' | 'refusedSettles',
+    ) => all.reduce((total, { figures }) => total + figures[figure], 0)
     const violations = all.flatMap((verdict) => verdict.violations)
     if (tally.withJobs === 0 || slow.withJobs === 0)
       violations.push('no worker died with jobs in hand: nothing was tested')
@@ -132,6 +133,7 @@ export const kill: Scenario = {
         jobs: sum('jobs'),
         completed: sum('completed'),
         dead: sum('dead'),
+        'of them as suspects killed again and again': sum('crashed'),
         cancelled: sum('cancelled'),
         'in hand': sum('inHand'),
         redone: sum('redone'),
