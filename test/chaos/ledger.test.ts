@@ -1,15 +1,7 @@
 // The ledger tells a good history from every kind of bad one: without that, a chaos run could not fail.
 import { describe, expect, it } from 'vitest'
-import {
-  judge,
-  parseEffects,
-  percentile,
-  recoveries,
-  type Effect,
-  type Fault,
-  type History,
-  type Row,
-} from './ledger.js'
+import { judge, parseEffects, type Effect, type Fault, type History, type Row } from './ledger.js'
+import { percentile, recoveries } from './recovery.js'
 
 const effect = (verb: Effect['verb'], o: Partial<Effect> = {}): Effect => ({
   verb,

@@ -1,6 +1,7 @@
 // What came of a site: the ledger's judgement, and whether jobs came back as soon as is promised.
 import type { JobRecord } from 'millrace/driver'
-import { judge, recoveries, type Fault, type Effect, type Figures, type History, type Recovery } from './ledger.js'
+import { judge, type Effect, type Fault, type Figures, type History } from './ledger.js'
+import { recoveries, type Recovery } from './recovery.js'
 
 /** On top of a lease, until the jobs of a dead worker run again. */
 export const SLACK = 5_000

@@ -1,6 +1,6 @@
 // kill: kill -9 at random moments, of workers and producers, each replaced at once.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { percentile, type Recovery } from '../ledger.js'
+import { percentile, type Recovery } from '../recovery.js'
 import type { Proc } from '../processes.js'
 import type { Random } from '../random.js'
 import type { Chaos, Outcome, Scenario, Values } from '../scenario.js'
