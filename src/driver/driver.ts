@@ -59,7 +59,10 @@ export type LostReason = 'lease' | 'link' | 'cancelled'
 /** Why a job is given back. */
 export type ReleaseReason = 'stop' | 'later' | 'no-handler' | 'limit'
 
-/** One envelope in one worker's hands. One settling verb (ack, retry, dead, release) may be called, once. */
+/**
+ * One envelope in one worker's hands. One settling verb (ack, retry, dead, release) may be called, once. It may be an
+ * instance of a class: whoever wraps it passes every call on, or makes an object with it as its prototype.
+ */
 export interface Delivery<Tx = never> {
   readonly envelope: Envelope
   /** Fencing token: grows with every hand-over and is never reset. */

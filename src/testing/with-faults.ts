@@ -178,6 +178,7 @@ function faultyDelivery<Tx>(house: House<Tx>, worker: string, inner: Delivery<Tx
       if (at !== 'start') house.held.delete(held)
     })
   const delivery: Delivery<Tx> = {
+    begin: () => inner.begin?.() ?? true,
     envelope: inner.envelope,
     run: inner.run,
     attempt: inner.attempt,

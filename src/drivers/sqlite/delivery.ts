@@ -2,10 +2,11 @@
 import type { Envelope, HeaderMap, UniqueClaim } from '../../core/envelope.js'
 import { LeaseLostError, type DeadReason, type JobError } from '../../core/errors.js'
 import { BLOCKED_FORGOTTEN, type Delivery, type LostReason, type ReleaseReason } from '../../driver/driver.js'
+import { ROW } from './broker-sql.js'
 import type { SqliteHandle, SqlValue } from './engine.js'
 import type { Link } from './link.js'
 import { packEnvelopes } from './packing.js'
-import { NO_SLOT } from './slots.js'
+import { LOST_SLOT, NO_SLOT } from './slots.js'
 
 /** Where a delivery is held, and what it needs of the driver. */
 export interface Holder {
@@ -42,6 +43,9 @@ interface Rare {
 
 const NO_HEADERS: HeaderMap = Object.freeze({})
 
+/** Place of the slot in a row. */
+const SLOT = ROW - 1
+
 /** A class for once: there are many of these, and methods of a class are made only once. */
 export class SqliteDelivery implements Delivery<SqliteHandle> {
   readonly seq: number
@@ -51,23 +55,21 @@ export class SqliteDelivery implements Delivery<SqliteHandle> {
   readonly suspect: boolean = false
   readonly blocked?: { readonly why: ReleaseReason; readonly since: number }
   private readonly holder: Holder
-  private readonly values: readonly SqlValue[]
+  private readonly values: SqlValue[]
   private readonly at: number
   private readonly rare: Rare | undefined
   private made: Envelope | undefined
-  private slot: number
   private listeners: ((why: LostReason) => void)[] | undefined
   private told: LostReason[] | undefined
 
   /** @param at where the row begins in `values`; the order is that of `take` in broker-sql.ts */
-  constructor(holder: Holder, values: readonly SqlValue[], at: number) {
+  constructor(holder: Holder, values: SqlValue[], at: number) {
     this.holder = holder
     this.values = values
     this.at = at
     this.seq = values[at] as number
     this.run = values[at + 8] as number
     this.attempt = (values[at + 9] as number) + 1
-    this.slot = values[at + 13] as number
     const text = values[at + 12] as string | null
     if (text === null) return
     this.rare = JSON.parse(text) as Rare
@@ -99,8 +101,11 @@ export class SqliteDelivery implements Delivery<SqliteHandle> {
   }
 
   begin(): boolean {
-    const mine = this.holder.begin(this.slot)
-    this.slot = NO_SLOT
+    const slot = this.values[this.at + SLOT] as number
+    if (slot === NO_SLOT || slot === LOST_SLOT) return slot === NO_SLOT
+    const mine = this.holder.begin(slot)
+    // Kept with the row, so that an object with this one as its prototype knows it, too.
+    this.values[this.at + SLOT] = mine ? NO_SLOT : LOST_SLOT
     if (!mine) this.holder.left(this)
     return mine
   }
@@ -130,6 +135,7 @@ export class SqliteDelivery implements Delivery<SqliteHandle> {
     readonly tx?: SqliteHandle
     readonly publish?: readonly Envelope[]
   }): Promise<void> {
+    if (!this.begin()) return this.takenBack()
     const result = o?.result ?? null
     const { link } = this.holder
     const children = o?.publish ?? []
@@ -141,10 +147,12 @@ export class SqliteDelivery implements Delivery<SqliteHandle> {
   }
 
   retry(o: { readonly delay: number; readonly error: JobError }): Promise<void> {
+    if (!this.begin()) return this.takenBack()
     return this.end(this.holder.link.write('retry', { ...this.ref, ...o }))
   }
 
   dead(o: { readonly reason: DeadReason; readonly error: JobError }): Promise<void> {
+    if (!this.begin()) return this.takenBack()
     return this.end(this.holder.link.write('dead', { ...this.ref, ...o }))
   }
 
@@ -174,6 +182,11 @@ export class SqliteDelivery implements Delivery<SqliteHandle> {
         throw error
       },
     )
+  }
+
+  /** Settled by somebody who did not ask `begin()` first. */
+  private takenBack(): Promise<void> {
+    return Promise.reject(new LeaseLostError(this.envelope.id, this.run))
   }
 
   private check(owned: boolean): void {

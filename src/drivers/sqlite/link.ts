@@ -21,7 +21,7 @@ export type StartCarrier = (onReply: (reply: Reply) => void, onLost: (error: Err
 
 /** A consumer's end of a lane. */
 export interface LaneEnd {
-  delivered(values: readonly SqlValue[]): void
+  delivered(values: SqlValue[]): void
   lost(error: Error): void
 }
 

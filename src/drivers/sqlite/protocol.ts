@@ -28,7 +28,7 @@ export interface Reply {
   /** What became of the acks of a turn: positions of those whose run had lost the job, or the error that stopped all. */
   acked?: (readonly [turn: number, lost: readonly number[], error?: unknown])[]
   /** Rows that were claimed, `ROW` values each. */
-  deliveries?: (readonly [lane: number, values: readonly SqlValue[]])[]
+  deliveries?: (readonly [lane: number, values: SqlValue[]])[]
   signals?: readonly ('work' | 'done')[]
   log?: (readonly [level: 'debug' | 'info' | 'warn', message: string, fields: Record<string, unknown>])[]
 }

@@ -10,10 +10,11 @@ export const createCells = (): Cells => new Int32Array(new SharedArrayBuffer(SLO
 
 /** A delivery without a slot. */
 export const NO_SLOT = -1
+/** A delivery that was taken back. */
+export const LOST_SLOT = -2
 
 /** Main thread: it begins, or leaves our hands otherwise. `false`: it was taken back. */
 export function begin(cells: Cells, slot: number): boolean {
-  if (slot === NO_SLOT) return true
   if (Atomics.compareExchange(cells, slot, HANDED, FREE) === HANDED) return true
   Atomics.store(cells, slot, FREE)
   return false

@@ -44,13 +44,12 @@ function tappedDelivery(delivery) {
     }
     effect(verb, 'ok', id, run, attempt)
   }
-  return {
-    ...delivery,
+  return Object.assign(Object.create(delivery), {
     ack: settling('ack'),
     retry: settling('retry'),
     dead: settling('dead'),
     release: settling('release'),
-  }
+  })
 }
 
 /** The runner is gone, also when it was killed: so are we. */
