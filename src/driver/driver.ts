@@ -157,6 +157,10 @@ export interface JobQuery {
   readonly since?: number
   /** Enqueued before. */
   readonly before?: number
+  /** Only jobs that wait as suspects: a worker died with them in hand. */
+  readonly suspect?: true
+  /** Only jobs that were given back for this reason, and have not run since. */
+  readonly blocked?: ReleaseReason
 }
 
 /** Outcome of moving one job; `conflict` names who holds its unique key. */
@@ -187,7 +191,10 @@ export interface Jobs {
   ): Promise<{ readonly moved: readonly Moved[]; readonly cursor?: string }>
   /** Remove finished jobs whose retention is over, at most `limit`; how many that was. */
   prune(o: { readonly limit: number }): Promise<number>
-  /** Lines that its handlers logged, oldest first; `after` goes on behind a line's number. They end with the job. */
+  /**
+   * Lines that its handlers logged, oldest first; `after` goes on behind a line's number. What was said before a settle is
+   * kept with it or before it. Lines end with their job; an unknown job has none.
+   */
   logs(o: { readonly id: string; readonly after?: number; readonly limit: number }): Promise<readonly KeptLine[]>
 }
 
@@ -332,7 +339,10 @@ export interface Driver<in Tx = never> {
   /** Resolves when the product answers. */
   ping(): Promise<void>
   /** What only this driver can know of its product's health: size, schema, lock waits, dangerous settings. */
-  inspect?(): Promise<readonly Finding[]>
+  inspect?(o?: {
+    /** Read everything there is, also if it takes long. */
+    readonly deep?: boolean
+  }): Promise<readonly Finding[]>
   /** Idempotent; nothing works afterwards. */
   close(): Promise<void>
 }

@@ -4,8 +4,8 @@ import type { ClientParts } from '../client/client.js'
 import type { Producer } from '../client/types.js'
 import { ConfigurationError } from '../core/errors.js'
 import type { TaskSpec } from '../core/task.js'
-import type { Delivery } from '../driver/driver.js'
-import { withFields, type Logger } from '../observe/log.js'
+import { LINE_LENGTH, type Delivery } from '../driver/driver.js'
+import { tee, textOf, withFields, type Logger } from '../observe/log.js'
 import type { Context } from './types.js'
 
 const MAX_NOTE = 500
@@ -29,6 +29,16 @@ export function createContext<Tx>(o: {
   let aborted: Error | undefined
   let producer: Producer<any> | undefined
   let log: Logger | undefined
+  /** Debug lines are for who reads the log of the process; the others stay with the job. */
+  const keep = (level: keyof Logger, o: object | string, m?: string) => {
+    if (level === 'debug') return
+    try {
+      const { attempt } = delivery
+      delivery.note({ log: [{ at: Date.now(), level, text: cut(oneLine(textOf(o, m)), LINE_LENGTH), attempt }] })
+    } catch {
+      // a field whose getter throws: a job must not fail for its log
+    }
+  }
   const producing = () => (producer ??= createProducer(parts.session, parts.results, envelope))
 
   const context: Context = {
@@ -41,11 +51,8 @@ export function createContext<Tx>(o: {
     },
     stopping: o.stopping,
     get log() {
-      return (log ??= withFields(parts.session.log, {
-        job: envelope.id,
-        task: envelope.name,
-        attempt: delivery.attempt,
-      }))
+      const { id: job, name: task } = envelope
+      return (log ??= tee(withFields(parts.session.log, { job, task, attempt: delivery.attempt }), keep))
     },
     async progress(fraction, note) {
       if (!(fraction >= 0 && fraction <= 1))
@@ -75,3 +82,6 @@ export function createContext<Tx>(o: {
     },
   }
 }
+
+const oneLine = (text: string) => text.replace(/\s*[\r\n]+\s*/g, ' ')
+const cut = (text: string, length: number) => (text.length <= length ? text : `${text.slice(0, length - 1)}…`)

@@ -14,7 +14,7 @@ import {
 } from '../core/errors.js'
 import { retryDelay, type RetryPolicy } from '../core/retry.js'
 import { specOf } from '../core/task.js'
-import type { Delivery, LostReason, ReleaseReason } from '../driver/driver.js'
+import type { Delivery, LostReason, ReleaseReason, RunningJob } from '../driver/driver.js'
 import { startAttempt, type Attempt, type Outcome } from './attempt.js'
 import { createContext, type LiveContext } from './context.js'
 import type { WorkerPlan } from './define.js'
@@ -33,6 +33,9 @@ const UNFORESEEN_DELAY = 1_000
 /** A delivery in our hands. */
 interface Running {
   readonly id: string
+  readonly delivery: Delivery<never>
+  /** When its handler began. */
+  since: number
   why: LostReason | undefined
   stopped: boolean
   live: LiveContext | undefined
@@ -51,6 +54,8 @@ export interface Executor<Tx> {
   readonly running: number
   /** Ids of the jobs whose handlers have begun. */
   begun(): readonly string[]
+  /** Jobs whose handlers have begun and which are not settled yet; those that began first come first. */
+  jobs(): readonly RunningJob[]
   /** Handlers that went on after their timeout and grace. */
   readonly abandoned: number
   /** Resolves when no `onDead` is under way. */
@@ -101,6 +106,7 @@ export function createExecutor<Tx>(o: {
     const deadline = spec.timeout === false ? undefined : Date.now() + spec.timeout
     const live = createContext({ parts: o.parts, delivery, spec, stopping: o.stopping, deadline })
     one.live = live
+    one.since = Date.now()
     one.attempt = startAttempt({
       bound,
       body: delivery.envelope.body,
@@ -245,6 +251,16 @@ export function createExecutor<Tx>(o: {
     get running() {
       return running.size
     },
+    jobs: () =>
+      [...running]
+        .filter((one) => one.attempt)
+        .map(({ id, since, delivery: { envelope, attempt, suspect } }) => ({
+          id,
+          name: envelope.name,
+          attempt,
+          suspect,
+          since,
+        })),
     begun: () => [...running].filter((one) => one.attempt).map((one) => one.id),
     get abandoned() {
       return abandoned
@@ -257,6 +273,8 @@ export function createExecutor<Tx>(o: {
       }
       const one: Running = {
         id: delivery.envelope.id,
+        delivery,
+        since: 0,
         why: undefined,
         stopped: false,
         live: undefined,

@@ -49,8 +49,22 @@ export function createBroker(store: Store): Broker<SqliteHandle> {
     const { id } = envelope
     const run = Number(row['run'])
     const lost = createLostSwitch()
-    const end = async (write: () => Promise<boolean>): Promise<void> => {
-      const owned = await write()
+    /** In one step with what the handler said and nobody wrote yet. */
+    const write = async (operation: (db: Db) => boolean, tx?: SqliteHandle): Promise<boolean> => {
+      const said = store.notes.take(id, run)
+      const both = (db: Db) => {
+        if (said) store.keep(db, said)
+        return operation(db)
+      }
+      try {
+        return await (tx === undefined ? store.commits.write(both) : store.inTransaction(tx, both))
+      } catch (error) {
+        if (said) store.notes.add(id, run, said)
+        throw error
+      }
+    }
+    const end = async (settle: () => Promise<boolean>): Promise<void> => {
+      const owned = await settle()
       settled(delivery)
       if (!owned) throw new LeaseLostError(id, run)
       store.notify('done')
@@ -73,25 +87,22 @@ export function createBroker(store: Store): Broker<SqliteHandle> {
       note: (o) => store.notes.add(id, run, o),
       ack: (o = {}) =>
         end(async () => {
-          const write = (db: Db) => {
+          const owned = await write((db) => {
             const now = Date.now()
-            const owned = store.settle.ack(db, id, run, { result: o.result, now })
-            if (owned && o.publish !== undefined && o.publish.length > 0) store.publish(db, o.publish, now)
-            return owned
-          }
-          const owned = o.tx === undefined ? await store.commits.write(write) : store.inTransaction(o.tx, write)
+            const mine = store.settle.ack(db, id, run, { result: o.result, now })
+            if (mine && o.publish !== undefined && o.publish.length > 0) store.publish(db, o.publish, now)
+            return mine
+          }, o.tx)
           if (owned && o.publish !== undefined) store.notify('work')
           return owned
         }),
       retry: ({ delay, error }) =>
-        end(() => store.commits.write((db) => store.settle.retry(db, id, run, { delay, error, now: Date.now() }))),
+        end(() => write((db) => store.settle.retry(db, id, run, { delay, error, now: Date.now() }))),
       dead: ({ reason, error }) =>
-        end(() => store.commits.write((db) => store.settle.dead(db, id, run, { reason, error, now: Date.now() }))),
+        end(() => write((db) => store.settle.dead(db, id, run, { reason, error, now: Date.now() }))),
       release: ({ delay = 0, why = 'stop' } = {}) =>
         end(async () => {
-          const owned = await store.commits.write((db) =>
-            store.settle.release(db, id, run, { delay, why, now: Date.now() }),
-          )
+          const owned = await write((db) => store.settle.release(db, id, run, { delay, why, now: Date.now() }))
           store.notify('work')
           return owned
         }),

@@ -2,12 +2,14 @@
 import { ConfigurationError } from '../../core/errors.js'
 import type { Jobs, Moved } from '../../driver/driver.js'
 import type { Db, Row } from './engine.js'
+import { createLogs } from './logs.js'
 import type { Tables } from './migrations.js'
 import { conditionOf, recordOf } from './rows.js'
 import type { Store } from './store.js'
 
 export function createJobs(store: Store): Jobs {
   const sql = store.statements(statementsOf)
+  const logs = store.statements(createLogs)
   const cursorOf = (rows: readonly Row[], limit: number) =>
     rows.length < limit ? {} : { cursor: String(rows.at(-1)!['seq']) }
   const before = (cursor: string | undefined) => {
@@ -77,6 +79,7 @@ export function createJobs(store: Store): Jobs {
       if (!store.read((db) => db.get(sql().prunable, Date.now()))) return Promise.resolve(0)
       return store.commits.write((db) => db.run(sql().prune, Date.now(), limit))
     },
+    logs: async (o) => store.read((db) => logs().list(db, o)),
   }
 }
 

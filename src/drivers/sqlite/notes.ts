@@ -1,14 +1,17 @@
-// Progress that handlers report: the newest of each job is written now and then, never one write per call.
+// What handlers say while they work: progress and lines of log are written now and then, never one write per call, and at
+// the latest with what settles the job.
+import { KEPT_LINES, type Note as Said } from '../../driver/driver.js'
 
-export interface Note {
+/** What one run said and nobody wrote yet. */
+export interface Note extends Said {
   readonly id: string
   readonly run: number
-  readonly progress?: number
-  readonly note?: string
 }
 
 export interface Notes {
-  add(id: string, run: number, o: { readonly progress?: number; readonly note?: string }): void
+  add(id: string, run: number, o: Said): void
+  /** What waits of this run, for its settle to write. Who cannot write it adds it again. */
+  take(id: string, run: number): Note | undefined
   flush(): Promise<void>
 }
 
@@ -30,9 +33,18 @@ export function createNotes(write: (notes: readonly Note[]) => Promise<unknown>)
     flush,
     add(id, run, o) {
       const key = `${run} ${id}`
-      waiting.set(key, { ...waiting.get(key), id, run, ...o })
-      // Best effort: a note that is not written is overtaken by the next.
+      const before = waiting.get(key)
+      const log = [...(before?.log ?? []), ...(o.log ?? [])].slice(-KEPT_LINES)
+      waiting.set(key, { ...before, ...o, id, run, ...(log.length > 0 && { log }) })
+      // Best effort: progress that is not written is overtaken by the next.
       timer ??= setTimeout(() => void flush().catch(() => {}), EVERY).unref()
+    },
+    take(id, run) {
+      if (waiting.size === 0) return undefined // by far the usual case
+      const key = `${run} ${id}`
+      const note = waiting.get(key)
+      waiting.delete(key)
+      return note
     },
   }
 }

@@ -88,6 +88,9 @@ export function conditionOf(q: JobQuery, now: number): { readonly where: string;
     )
   if (q.since !== undefined) add('enqueued_at >= ?', q.since)
   if (q.before !== undefined) add('enqueued_at < ?', q.before)
+  // Written as the partial indexes have them, which serve no other words.
+  if (q.suspect !== undefined) add(`state = 'ready' AND suspect = 1`)
+  if (q.blocked !== undefined) add('blocked = ?', q.blocked)
   return { where: parts.length === 0 ? 'TRUE' : parts.join(' AND '), values }
 }
 

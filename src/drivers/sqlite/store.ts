@@ -5,8 +5,9 @@ import { describeLookError, type PolledDelivery } from '../../driver/polling.js'
 import { createCommits, isBusy, lockedTooLong, translate, type Commits } from './commits.js'
 import { openFile, sameDatabase } from './connection.js'
 import { canonicalPath, dbOf, defaultEngine, type Db, type SqliteHandle } from './engine.js'
+import { createLogs, type Logs } from './logs.js'
 import { migrate, schemaVersion, checkVersion, SCHEMA_VERSION, tablesOf, type Tables } from './migrations.js'
-import { createNotes, type Notes } from './notes.js'
+import { createNotes, type Note, type Notes } from './notes.js'
 import type { SqliteSettings } from './options.js'
 import { createPublish, type Publish } from './publish.js'
 import { createSettle, type Settle } from './settle.js'
@@ -27,6 +28,8 @@ export interface Store {
   readonly commits: Commits
   readonly publish: Publish
   readonly settle: Settle
+  /** Write what a run said; must run inside a transaction. */
+  keep(db: Db, note: Note): void
   readonly signals: FileSignals
   readonly hands: Hands
   readonly notes: Notes
@@ -49,6 +52,7 @@ export function createStore(settings: SqliteSettings): Store {
   let tables: Tables = tablesOf(undefined)
   let publish = createPublish(tables)
   let settle = createSettle(tables, settings.maxCrashes)
+  let logs: Logs = createLogs(tables)
   let closed = false
   let path = settings.file
   const engine = () => settings.engine ?? defaultEngine()
@@ -78,8 +82,12 @@ export function createStore(settings: SqliteSettings): Store {
     hands,
     signals: createFileSignals(() => path),
     notes: createNotes((notes) =>
-      commits.write((writer) => notes.forEach((n) => store.settle.note(writer, n.id, n.run, n))),
+      commits.write((writer) => notes.forEach((note) => store.keep(writer, note)), notes.length),
     ),
+    keep(writer, { id, run, log, ...o }) {
+      if (o.progress !== undefined || o.note !== undefined) settle.note(writer, id, run, o)
+      if (log !== undefined) logs.add(writer, id, run, log)
+    },
     db: needDb,
     read(query) {
       try {
@@ -109,6 +117,7 @@ export function createStore(settings: SqliteSettings): Store {
       tables = tablesOf(o.namespace)
       publish = createPublish(tables)
       settle = createSettle(tables, settings.maxCrashes)
+      logs = createLogs(tables)
       path = canonicalPath(settings.file)
       let opened: Db | undefined
       try {

@@ -25,7 +25,7 @@ export function createWorkers(store: Store): Workers {
   }
 
   function welcome(db: Db, worker: string, stopping: number, info: string): void {
-    db.run(sql().register, worker, stopping, info)
+    db.run(sql().register, worker, Date.now(), stopping, info)
     for (const row of db.all(sql().strays))
       store.settle.takeBack(db, String(row['worker']), { crashed: true, now: Date.now() })
   }
@@ -38,7 +38,7 @@ export function createWorkers(store: Store): Workers {
         createLeaseWatch({ lease: settings.lease, gap: watchGap(settings.lease), now: () => performance.now() })
       const [stopping, text] = [info.stopping ? 1 : 0, JSON.stringify(info)]
       const seen = await store.commits.write((db) => {
-        const alive = db.run(sql().beat, stopping, text, worker) === 1
+        const alive = db.run(sql().beat, Date.now(), stopping, text, worker) === 1
         if (!alive) welcome(db, worker, stopping, text)
         const others = db.all(sql().everybody).filter((row) => row['id'] !== worker)
         const dead = watch.look(others.map((row) => ({ worker: String(row['id']), count: Number(row['beat']) })))
@@ -70,14 +70,22 @@ export function createWorkers(store: Store): Workers {
       store.read((db) =>
         db
           .all(sql().list)
-          .map((row) => ({ ...(JSON.parse(String(row['info'])) as WorkerInfo), worker: String(row['id']) })),
+          .map((row) => ({
+            ...NEWER,
+            ...(JSON.parse(String(row['info'])) as WorkerInfo),
+            worker: String(row['id']),
+            beatAt: Number(row['beat_at']),
+          })),
       ),
   }
 }
 
+/** What workers of an older version, which may beat on the same file during a deploy, do not say of themselves. */
+const NEWER = { jobs: [], abandoned: 0, load: 0, loopDelay: 0 }
+
 function statementsOf(t: Tables) {
-  const beat = `UPDATE ${t.workers} SET beat = beat + 1, stopping = ?, info = ? WHERE id = ?`
-  const register = `INSERT INTO ${t.workers} (id, beat, stopping, info) VALUES (?, 1, ?, ?)`
+  const beat = `UPDATE ${t.workers} SET beat = beat + 1, beat_at = ?, stopping = ?, info = ? WHERE id = ?`
+  const register = `INSERT INTO ${t.workers} (id, beat, beat_at, stopping, info) VALUES (?, 1, ?, ?, ?)`
   const everybody = `SELECT id, beat, stopping FROM ${t.workers}`
   const revoked = `SELECT id FROM ${t.jobs} WHERE state = 'active' AND worker = ? AND cancelling = 1`
   const paused = `SELECT key FROM ${t.state} WHERE key >= ? AND key < ?`
@@ -85,6 +93,6 @@ function statementsOf(t: Tables) {
   // Left by a worker without an entry: after a restore of an older copy of the file, say.
   const strays = `SELECT DISTINCT worker FROM ${t.jobs} WHERE state = 'active' AND worker NOT IN (SELECT id FROM ${t.workers})`
   const exactly = `${everybody} WHERE id = ? AND beat = ?`
-  const list = `SELECT id, info FROM ${t.workers} ORDER BY id`
+  const list = `SELECT id, beat_at, info FROM ${t.workers} ORDER BY id`
   return { beat, register, everybody, exactly, revoked, paused, leave, strays, list }
 }
