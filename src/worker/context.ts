@@ -30,11 +30,11 @@ export function createContext<Tx>(o: {
   let producer: Producer<any> | undefined
   let log: Logger | undefined
   /** Debug lines are for who reads the log of the process; the others stay with the job. */
-  const keep = (level: keyof Logger, o: object | string, m?: string) => {
+  const keep = (level: keyof Logger, said: object | string, m?: string) => {
     if (level === 'debug') return
     try {
       const { attempt } = delivery
-      delivery.note({ log: [{ at: Date.now(), level, text: cut(oneLine(textOf(o, m)), LINE_LENGTH), attempt }] })
+      delivery.note({ log: [{ at: Date.now(), level, text: cut(oneLine(textOf(said, m)), LINE_LENGTH), attempt }] })
     } catch {
       // a field whose getter throws: a job must not fail for its log
     }

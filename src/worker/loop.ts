@@ -14,6 +14,8 @@ export interface LoopWatch {
 /** Delays are measured with a timer that fires so often, in milliseconds. */
 const RESOLUTION = 20
 const LOOK_EVERY = 250
+/** Over a shorter time, two beats that follow each other, a share says nothing. */
+const SHORTEST = 100
 /** Blocked for so long, the log names what ran. */
 const TOO_LONG = 1_000
 /** Jobs that a line names. */
@@ -23,7 +25,8 @@ const NAMED = 5
 export function watchLoop(o: { readonly log: Logger; jobs(): readonly RunningJob[] }): LoopWatch {
   const delays = monitorEventLoopDelay({ resolution: RESOLUTION })
   delays.enable()
-  let sampled = performance.eventLoopUtilization()
+  let sampled = { at: performance.now(), use: performance.eventLoopUtilization() }
+  let last = { load: 0, loopDelay: 0 }
   let seen = { at: performance.now(), use: performance.eventLoopUtilization(), jobs: o.jobs() }
 
   function look(): void {
@@ -43,13 +46,15 @@ export function watchLoop(o: { readonly log: Logger; jobs(): readonly RunningJob
   const timer = setInterval(look, LOOK_EVERY).unref()
   return {
     sample() {
-      const now = performance.eventLoopUtilization()
-      const { utilization } = performance.eventLoopUtilization(now, sampled)
+      const now = { at: performance.now(), use: performance.eventLoopUtilization() }
+      if (now.at - sampled.at < SHORTEST) return last
+      const { utilization } = performance.eventLoopUtilization(now.use, sampled.use)
       sampled = now
       // What is measured is the time between two ticks, which is never less than the resolution.
       const loopDelay = delays.max > 0 ? Math.max(0, Math.round(delays.max / 1e6 - RESOLUTION)) : 0
       delays.reset()
-      return { load: Math.round(utilization * 1000) / 1000, loopDelay }
+      last = { load: Math.round(utilization * 1000) / 1000, loopDelay }
+      return last
     },
     stop() {
       clearInterval(timer)
@@ -60,6 +65,8 @@ export function watchLoop(o: { readonly log: Logger; jobs(): readonly RunningJob
 
 function named(jobs: readonly RunningJob[]): string {
   if (jobs.length === 0) return 'no job'
-  const shown = jobs.slice(0, NAMED).map(({ name, id, since }) => `${name} ${id} for ${formatDuration(Date.now() - since)}`)
+  const shown = jobs
+    .slice(0, NAMED)
+    .map(({ name, id, since }) => `${name} ${id} for ${formatDuration(Date.now() - since)}`)
   return `${shown.join(', ')}${jobs.length > NAMED ? ` and ${jobs.length - NAMED} more` : ''}`
 }

@@ -35,11 +35,11 @@ export async function startWorker<Tx>(parts: ClientParts<Tx>, plan: WorkerPlan, 
   const stopping = new AbortController()
   const executor = createExecutor({ parts, plan, stopping: stopping.signal, grace })
   const tasks = [...plan.handlers.values()].map(({ task }) => task)
-  const queues = plan.queues.map(({ name }) => name)
+  const queueNames = plan.queues.map(({ name }) => name)
   const info = (): WorkerInfo => ({
     pid: process.pid,
     host: hostname(),
-    queues,
+    queues: queueNames,
     tasks: tasks.map(({ name }) => name),
     concurrency: plan.concurrency,
     // A job whose handler has ended needs no slot, but it is still in our hands until it is settled.
@@ -51,7 +51,7 @@ export async function startWorker<Tx>(parts: ClientParts<Tx>, plan: WorkerPlan, 
     stopping: stopping.signal.aborted,
   })
 
-  for (const name of queues) await driver.broker.declare({ name })
+  for (const name of queueNames) await driver.broker.declare({ name })
   await declareTasks(driver.state, tasks)
   const loop = watchLoop({ log, jobs: executor.jobs })
   let paused: readonly string[] = []
@@ -133,7 +133,7 @@ export async function startWorker<Tx>(parts: ClientParts<Tx>, plan: WorkerPlan, 
     loop.stop()
     releaseSignals()
   }
-  log.info({ worker: id, queues: queues.join(','), concurrency: plan.concurrency }, 'Worker started.')
+  log.info({ worker: id, queues: queueNames.join(','), concurrency: plan.concurrency }, 'Worker started.')
   void intake.broken.then((error) => {
     log.error({ worker: id, error: messageOf(error) }, 'The link to the broker is gone for good; the worker stops.')
     tellDone(

@@ -2,7 +2,14 @@
 import type { DeadReason, JobError } from '../../core/errors.js'
 import type { Envelope } from '../../core/envelope.js'
 import { stateAfter, type JobState, type Move } from '../../core/job.js'
-import { KEPT_LINES, type JobRecord, type KeptLine, type LogLine, type Receipt, type ReleaseReason } from '../../driver/driver.js'
+import {
+  KEPT_LINES,
+  type JobRecord,
+  type KeptLine,
+  type LogLine,
+  type Receipt,
+  type ReleaseReason,
+} from '../../driver/driver.js'
 import { standing } from '../../driver/receipts.js'
 
 /** A job; mutable, and its stored state is never `ready` before its time. */

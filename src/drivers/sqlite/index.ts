@@ -1,7 +1,8 @@
 // The sqlite driver: broker and store in one file, shared by any number of processes on one machine.
 import type { StatefulDriver, Traits } from '../../driver/driver.js'
 import { createBroker } from './broker.js'
-import type { SqliteHandle } from './engine.js'
+import { canonicalPath, type SqliteHandle } from './engine.js'
+import { inspect } from './inspect.js'
 import { createJobs } from './jobs.js'
 import { settingsOf, type SqliteOptions } from './options.js'
 import { createState } from './state.js'
@@ -20,6 +21,7 @@ export { optionsFromUrl } from './options.js'
 export function sqlite(options: SqliteOptions): StatefulDriver<SqliteHandle> {
   const settings = settingsOf(options)
   const store = createStore(settings)
+  const tables = store.statements((t) => t)
   const traits: Traits = {
     durable: true,
     shared: true,
@@ -40,6 +42,8 @@ export function sqlite(options: SqliteOptions): StatefulDriver<SqliteHandle> {
     connect: store.connect,
     setup: store.setup,
     ping: async () => void store.read((db) => db.get('SELECT 1 AS yes')),
+    inspect: async ({ deep = false } = {}) =>
+      store.read((db) => inspect(db, { path: canonicalPath(settings.file), tables: tables(), deep })),
     close: store.close,
   }
 }

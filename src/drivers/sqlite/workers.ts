@@ -68,14 +68,12 @@ export function createWorkers(store: Store): Workers {
     },
     list: async () =>
       store.read((db) =>
-        db
-          .all(sql().list)
-          .map((row) => ({
-            ...NEWER,
-            ...(JSON.parse(String(row['info'])) as WorkerInfo),
-            worker: String(row['id']),
-            beatAt: Number(row['beat_at']),
-          })),
+        db.all(sql().list).map((row) => ({
+          ...NEWER,
+          ...(JSON.parse(String(row['info'])) as WorkerInfo),
+          worker: String(row['id']),
+          beatAt: Number(row['beat_at']),
+        })),
       ),
   }
 }
