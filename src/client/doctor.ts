@@ -48,19 +48,31 @@ export function createDoctor<Tx>(session: Session<Tx>): ClientCore<Tx>['doctor']
       message: `${driver.name} answers in ${ms.toFixed(1)} ms.`,
       facts: { driver: driver.name, ms: Number(ms.toFixed(1)) },
     }
-    const [snapshot, own = []] = await Promise.all([look(driver), driver.inspect?.({ deep })])
-    return [store, ...checkQueues(snapshot), ...checkJobs(snapshot), ...checkWorkers(snapshot), ...own]
+    // Apart, so that a store which answers only half of them still tells that half.
+    const [seen, own] = await Promise.all([
+      told(async () => {
+        const snapshot = await look(driver)
+        return [...checkQueues(snapshot), ...checkJobs(snapshot), ...checkWorkers(snapshot)]
+      }),
+      told(async () => (await driver.inspect?.({ deep })) ?? []),
+    ])
+    return [store, ...seen, ...own]
   }
 
   return async (o = {}) => {
     refuseUnknown('client.doctor()', o, ['deep'])
-    try {
-      const findings = await examine(o.deep === true)
-      return findings.toSorted((a, b) => RANKS[a.level] - RANKS[b.level])
-    } catch (error) {
-      if (!isOfStore(error)) throw error
-      return [unanswered(error)]
-    }
+    const findings = await told(() => examine(o.deep === true))
+    return findings.toSorted((a, b) => RANKS[a.level] - RANKS[b.level])
+  }
+}
+
+/** What was found; a store that does not answer is a finding. */
+async function told(find: () => Promise<readonly Finding[]>): Promise<readonly Finding[]> {
+  try {
+    return await find()
+  } catch (error) {
+    if (!isOfStore(error)) throw error
+    return [unanswered(error)]
   }
 }
 

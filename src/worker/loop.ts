@@ -27,6 +27,8 @@ export function watchLoop(o: { readonly log: Logger; jobs(): readonly RunningJob
   delays.enable()
   let sampled = { at: performance.now(), use: performance.eventLoopUtilization() }
   let last = { load: 0, loopDelay: 0 }
+  /** After a reset the histogram leaves out the first wait; what our own timer waited stands in for it. */
+  let longest = 0
   let seen = { at: performance.now(), use: performance.eventLoopUtilization(), jobs: o.jobs() }
 
   function look(): void {
@@ -35,6 +37,7 @@ export function watchLoop(o: { readonly log: Logger; jobs(): readonly RunningJob
     // A process that was stopped or asleep was late, but not busy.
     const busy = seen.use.active - before.use.active
     const late = seen.at - before.at - LOOK_EVERY
+    longest = Math.max(longest, late)
     if (late < TOO_LONG || busy < TOO_LONG) return
     const jobs = new Map([...before.jobs, ...seen.jobs].map((job) => [job.id, job]))
     o.log.warn(
@@ -51,8 +54,10 @@ export function watchLoop(o: { readonly log: Logger; jobs(): readonly RunningJob
       const { utilization } = performance.eventLoopUtilization(now.use, sampled.use)
       sampled = now
       // What is measured is the time between two ticks, which is never less than the resolution.
-      const loopDelay = delays.max > 0 ? Math.max(0, Math.round(delays.max / 1e6 - RESOLUTION)) : 0
+      const measured = delays.max / 1e6 - RESOLUTION
+      const loopDelay = Math.round(Math.max(0, measured, longest, now.at - seen.at - LOOK_EVERY))
       delays.reset()
+      longest = 0
       last = { load: Math.round(utilization * 1000) / 1000, loopDelay }
       return last
     },

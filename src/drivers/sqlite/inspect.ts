@@ -1,8 +1,9 @@
 // What only this driver can know of its file's health. Nothing here changes the file; `deep` reads all of it.
 import { statSync, statfsSync, type StatsFs } from 'node:fs'
 import { basename, dirname } from 'node:path'
+import { messageOf } from '../../core/errors.js'
 import type { Finding } from '../../driver/driver.js'
-import type { Db } from './engine.js'
+import { sqliteCode, type Db } from './engine.js'
 import { SCHEMA_VERSION, schemaVersion, type Tables } from './migrations.js'
 
 export interface InspectOptions {
@@ -109,7 +110,7 @@ function checkWal(db: Db, path: string): Finding {
   }
 }
 
-function checkSpace({ bavail, blocks, bsize }: StatsFs): Finding {
+export function checkSpace({ bavail, blocks, bsize }: StatsFs): Finding {
   const [bytes, share] = [bavail * bsize, blocks === 0 ? 1 : bavail / blocks]
   const facts = { bytes, share: Math.round(share * 1000) / 1000 }
   const message = `${size(bytes)} of the disk are free (${percent(share)}).`
@@ -136,7 +137,7 @@ const DANGEROUS: ReadonlyMap<number, { readonly name: string; readonly advice: s
   [0x858458f6, { name: 'ramfs', advice: IN_MEMORY }],
 ])
 
-function checkFileSystem({ type }: StatsFs, path: string): Finding {
+export function checkFileSystem({ type }: StatsFs, path: string): Finding {
   const found = process.platform === 'linux' ? DANGEROUS.get(type) : undefined
   if (!found)
     return { code: 'file-system', level: 'ok', message: `${dirname(path)} is on no file system known to be unsafe.` }
@@ -150,8 +151,8 @@ function checkFileSystem({ type }: StatsFs, path: string): Finding {
 }
 
 function checkPages(db: Db): Finding {
-  const lines = db.all('PRAGMA quick_check').map((row) => String(Object.values(row)[0]))
-  if (lines.length === 1 && lines[0] === 'ok')
+  const lines = faultsOf(db)
+  if (lines.length === 0)
     return { code: 'pages', level: 'ok', message: 'Every page of the file was read, and all are sound.' }
   return {
     code: 'pages',
@@ -168,6 +169,16 @@ function sizeOf(path: string): number {
     return statSync(path).size
   } catch {
     return 0 // not there, or not for us to look at
+  }
+}
+
+function faultsOf(db: Db): readonly string[] {
+  try {
+    const lines = db.all('PRAGMA quick_check').map((row) => String(Object.values(row)[0]))
+    return lines.filter((line) => line !== 'ok')
+  } catch (error) {
+    if (sqliteCode(error) !== 'CORRUPT') throw error
+    return [messageOf(error)] // so much is damaged that it cannot go on
   }
 }
 

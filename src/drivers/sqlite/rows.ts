@@ -102,7 +102,9 @@ function addStates(states: readonly JobState[], now: number, add: (sql: string, 
   if (others.length > 0) {
     // Written out, for a partial index serves only a condition that SQLite can read; the words are those of our own list.
     const known = others.filter((state) => JOB_STATES.includes(state))
-    either.push(`state IN (${known.map((state) => `'${state}'`).join(', ')})`)
+    const words = known.map((state) => `'${state}'`)
+    // An index of dead jobs does not serve a list of one.
+    either.push(words.length === 1 ? `state = ${words[0]}` : `state IN (${words.join(', ')})`)
   }
   if (ready) either.push(`state = 'ready'`)
   if (ready !== scheduled) {
