@@ -59,19 +59,26 @@ async function examine(flags: Flags): Promise<readonly Finding[]> {
 
 const STYLES: Readonly<Record<Finding['level'], Style>> = { error: 'red', warning: 'yellow', ok: 'green' }
 const INDENT = 'warning'.length + 2
+const MARGIN = ' '.repeat(INDENT)
 
 function show(findings: readonly Finding[]): void {
   const widest = Math.max(...findings.map(({ code }) => code.length))
   for (const { code, level, message, advice } of findings) {
     const head = paint(STYLES[level], level.padEnd(INDENT))
     if (level === 'ok') {
-      print(`${head}${paint('dim', `${code.padEnd(widest)}  ${oneLine(message)}`)}`)
+      const lines = hanging(`${code.padEnd(widest)}  `, message, INDENT)
+      for (const [i, line] of lines.entries()) print(`${i === 0 ? head : MARGIN}${paint('dim', line)}`)
       continue
     }
-    const lines = [code, ...wrap(oneLine(message), INDENT)]
-    print(`${head}${paint('bold', lines[0]!)}`)
-    for (const line of lines.slice(1)) print(`${' '.repeat(INDENT)}${line}`)
-    for (const [i, line] of wrap(oneLine(advice ?? ''), INDENT + 2).entries())
-      print(`${' '.repeat(INDENT)}${paint('cyan', `${i === 0 ? '→' : ' '} ${line}`)}`)
+    print(`${head}${paint('bold', code)}`)
+    for (const line of hanging('', message, INDENT)) print(`${MARGIN}${line}`)
+    for (const line of hanging('→ ', advice ?? '', INDENT)) print(`${MARGIN}${paint('cyan', line)}`)
   }
+}
+
+/** The text in lines that fit beside an indent, with `first` before the first and as much room before the others. */
+function hanging(first: string, text: string, indent: number): readonly string[] {
+  return wrap(oneLine(text), indent + first.length).map(
+    (line, i) => `${i === 0 ? first : ' '.repeat(first.length)}${line}`,
+  )
 }
