@@ -28,6 +28,7 @@ export function createDoctor<Tx>(session: Session<Tx>): ClientCore<Tx>['doctor']
     ])
     return {
       now: Date.now(),
+      lease: driver.traits.lease,
       queues: seen,
       workers,
       unhandled: unhandled.jobs,

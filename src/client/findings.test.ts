@@ -62,6 +62,7 @@ const job = (o: Partial<JobRecord> = {}, name = 'mail.send'): JobRecord => ({
 
 const seen = (o: Partial<Snapshot> = {}): Snapshot => ({
   now: NOW,
+  lease: 15_000,
   queues: [],
   workers: [worker()],
   unhandled: [],

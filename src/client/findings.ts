@@ -6,6 +6,8 @@ import type { QueueInfo, WorkerStatus } from './types.js'
 export interface Snapshot {
   /** Epoch milliseconds. */
   readonly now: number
+  /** For how long a silent worker keeps its jobs, in milliseconds. */
+  readonly lease: number
   readonly queues: readonly QueueInfo[]
   readonly workers: readonly WorkerStatus[]
   /** The newest jobs that wait because no worker had a handler for them. */

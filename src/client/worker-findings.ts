@@ -40,8 +40,8 @@ function checkWorker(worker: WorkerStatus, s: Snapshot, someLive: boolean): Find
         level: someLive ? 'warning' : 'error',
         message: `${who} has not beaten for ${formatDuration(silentMs)}; ${held}.`,
         advice: someLive
-          ? 'The others take its jobs when its lease (15 s) is over. If it is frozen rather than gone, end it.'
-          : 'Start a worker: it takes the jobs over when the lease (15 s) is over. If this one is frozen, end it.',
+          ? `The others take its jobs when its lease (${formatDuration(s.lease)}) is over. If it is frozen rather than gone, end it.`
+          : `Start a worker: it takes the jobs over when the lease (${formatDuration(s.lease)}) is over. If this one is frozen, end it.`,
         facts: { ...facts, silentMs, running: worker.running },
       },
     ]

@@ -1,6 +1,7 @@
 // millrace workers list, doctor, and jobs show with its lines: what an operator sees, on real workers.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
 import { connect, defineTask, unchecked } from 'millrace'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { expectError, fixture, hasTerminals, openDatabase, openPlace, type Place } from './cli.js'
@@ -167,7 +168,7 @@ describe('doctor', () => {
   test.skipIf(!hasTerminals)('on a terminal its lines fit', async () => {
     await enqueue()
     const { stdout } = await place.run(['doctor'], { env, terminal: true })
-    const lines = stdout.replace(/\u001b\[\d+m/g, '').split(/\r?\n/)
+    const lines = stripVTControlCharacters(stdout).split(/\r?\n/)
     expect(lines.filter((line) => line.length > 80)).toEqual([])
     expect(lines.length).toBeGreaterThan(8)
   })
