@@ -4,6 +4,9 @@ import { spawnSync } from 'node:child_process'
 import { renameSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
+import { writeThreadSource } from './thread.mjs'
+
+writeThreadSource()
 const root = fileURLToPath(new URL('..', import.meta.url))
 const [next, old] = [`${root}dist-next-${process.pid}`, `${root}dist-old-${process.pid}`]
 const compiler = `${root}node_modules/typescript7/bin/tsc`

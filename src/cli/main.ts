@@ -1,6 +1,7 @@
 // The `millrace` command. Little is imported before a verb is known, so that --help and wrong flags answer at once.
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
+import { addBench } from './commands/bench.js'
 import { addDoctor } from './commands/doctor.js'
 import { addEnqueue } from './commands/enqueue.js'
 import { addJobs } from './commands/jobs.js'
@@ -44,7 +45,7 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong use.`,
     )
-  for (const add of [addWork, addSetup, addEnqueue, addJobs, addQueues, addWorkers, addDoctor]) add(program)
+  for (const add of [addWork, addSetup, addEnqueue, addJobs, addQueues, addWorkers, addDoctor, addBench]) add(program)
   return program
 }
 

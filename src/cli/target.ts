@@ -12,6 +12,8 @@ export interface DialOptions {
   /** Make the file and its schema when they are not there. Commands that only look or enqueue must not. */
   readonly create: boolean
   readonly log?: Logger
+  /** Apart from the jobs of everybody else. */
+  readonly namespace?: string
 }
 
 /**
@@ -37,7 +39,11 @@ export async function dial(flags: GlobalFlags, o: DialOptions): Promise<Client> 
     throw new UsageError(`"${url}" lives in one process, so this command would see nothing. Give --url sqlite:FILE.`)
   const broker = await checkedUrl(url, o.create)
   const { createClient } = await import('../connect.js')
-  const options = { migrate: o.create, ...(o.log && { log: o.log }) }
+  const options = {
+    migrate: o.create,
+    ...(o.log && { log: o.log }),
+    ...(o.namespace !== undefined && { namespace: o.namespace }),
+  }
   const client = store === '' ? createClient(broker, options) : createClient({ broker, store }, options)
   try {
     await client.connect()

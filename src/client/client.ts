@@ -2,7 +2,7 @@
 import type { Driver } from '../driver/driver.js'
 import { createDoctor } from './doctor.js'
 import { createProducer } from './enqueue.js'
-import { createJob } from './job.js'
+import { jobsOf } from './job.js'
 import { createJobVerbs } from './jobs.js'
 import { createQueueVerbs } from './queues.js'
 import { createResults, type ResultWaiters } from './result.js'
@@ -26,7 +26,7 @@ export function createClientParts<Tx>(load: () => Promise<Driver<Tx>>, options: 
     results,
     core: {
       ...createProducer(session, results),
-      job: (task, id) => createJob(session, results, task, id, false),
+      job: (task, id) => jobsOf(session, results, task)(id, false),
       jobs: createJobVerbs(session),
       queues: createQueueVerbs(session),
       workers: createWorkerVerbs(session),

@@ -24,7 +24,7 @@ export function createDoctor<Tx>(session: Session<Tx>): ClientCore<Tx>['doctor']
       jobs.list({ blocked: 'no-handler', states: ['ready', 'scheduled'], limit: LOOK_AT }),
       jobs.list({ states: ['dead'], limit: LOOK_AT }),
       jobs.list({ suspect: true, limit: LOOK_AT }),
-      seeWorkers(driver.workers),
+      seeWorkers(driver),
     ])
     return {
       now: Date.now(),

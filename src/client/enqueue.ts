@@ -17,7 +17,7 @@ import {
   type Unique,
 } from '../core/task.js'
 import type { Receipt } from '../driver/driver.js'
-import { createJob, type Results } from './job.js'
+import { jobsOf, type Results } from './job.js'
 import type { Session } from './session.js'
 import type { EnqueueOptions, Job, Producer } from './types.js'
 
@@ -25,6 +25,7 @@ const KNOWN = ['id', 'delay', 'runAt', 'priority', 'unique', 'group', 'headers',
 const MAX_HEADERS = 16 * 1024
 /** Jobs per call to the driver, so that a large `enqueueMany` leaves room for others. */
 const CHUNK = 1000
+const CHUNKS_AT_ONCE = 3
 
 type AnyTask = Task<any, any, any, any>
 type Options = EnqueueOptions<any>
@@ -60,28 +61,17 @@ export function createProducer<Tx>(session: Session<Tx>, results: Results, paren
     }
   }
 
-  const jobOf = (task: AnyTask, receipt: Receipt): Job<any> =>
-    createJob(session, results, task, receipt.id, receipt.duplicate)
-
   async function publish(task: AnyTask, envelopes: readonly Envelope[]): Promise<Job<any>[]> {
     const { broker } = await session.open()
-    const jobs: Job<any>[] = []
-    for (let from = 0; from < envelopes.length; from += CHUNK) {
-      const chunk = envelopes.slice(from, from + CHUNK)
-      const receipts = await broker.publish({ envelopes: chunk }).catch((error: unknown) => {
-        // Everything from here on may be sent again with the same ids.
-        if (hasCode(error, 'ERR_BROKER_UNAVAILABLE'))
-          Object.assign(error, { ids: envelopes.slice(from).map((envelope) => envelope.id) })
-        throw error
-      })
-      jobs.push(...receipts.map((receipt) => jobOf(task, receipt)))
-    }
-    return jobs
+    const handle = jobsOf(session, results, task)
+    const receipts = await inChunks(envelopes, (chunk) => broker.publish({ envelopes: chunk }))
+    return receipts.map(({ id, duplicate }) => handle(id, duplicate))
   }
 
   function publishInTx(task: AnyTask, envelopes: readonly Envelope[], tx: Tx): Promise<Job<any>[]> {
     const published = session.opened().broker.publish({ envelopes, tx })
-    return published.then((receipts) => receipts.map((receipt) => jobOf(task, receipt)))
+    const handle = jobsOf(session, results, task)
+    return published.then((receipts) => receipts.map(({ id, duplicate }) => handle(id, duplicate)))
   }
 
   return {
@@ -200,6 +190,37 @@ function atIndex<T>(i: number, call: () => T): T {
   } catch (error) {
     if (hasCode(error, 'ERR_VALIDATION') || hasCode(error, 'ERR_PAYLOAD_TOO_LARGE'))
       error.message = `inputs[${i}]: ${error.message}`
+    throw error
+  }
+}
+
+/** While one chunk is being written the next is on its way. */
+async function inChunks(
+  envelopes: readonly Envelope[],
+  send: (chunk: readonly Envelope[]) => Promise<readonly Receipt[]>,
+): Promise<readonly Receipt[]> {
+  const receipts: Receipt[] = []
+  const sent: Promise<readonly Receipt[]>[] = []
+  let from = 0
+  try {
+    while (receipts.length < envelopes.length) {
+      for (; sent.length < CHUNKS_AT_ONCE && from < envelopes.length; from += CHUNK) {
+        const chunk = send(from === 0 && envelopes.length <= CHUNK ? envelopes : envelopes.slice(from, from + CHUNK))
+        chunk.catch(() => {}) // heard of when its turn comes
+        sent.push(chunk)
+      }
+      for (const receipt of await sent[0]!) receipts.push(receipt)
+      void sent.shift()
+    }
+    return receipts
+  } catch (error) {
+    const later = await Promise.allSettled(sent.slice(1))
+    if (hasCode(error, 'ERR_BROKER_UNAVAILABLE'))
+      // Everything from here on may be sent again with the same ids.
+      Object.assign(error, {
+        ids: envelopes.slice(receipts.length).map((envelope) => envelope.id),
+        ...(later.some(({ status }) => status === 'fulfilled') && { outcome: 'unknown' }),
+      })
     throw error
   }
 }

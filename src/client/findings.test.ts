@@ -194,6 +194,11 @@ describe('a worker', () => {
     expect(of(worker({ loopDelayMs: 201 }))).toEqual(['warning worker-overloaded'])
   })
 
+  it('that waited long for a lock, which others held', () => {
+    expect(of(worker({ lockWaits: { count: 90, longestMs: 1_000 } }))).toEqual([])
+    expect(of(worker({ lockWaits: { count: 1, longestMs: 1_001 } }))).toEqual(['warning store-locked'])
+  })
+
   it('whose handlers went on after their timeout: an error once they hold every slot', () => {
     expect(of(worker({ abandoned: 1 }))).toEqual(['warning worker-abandoned'])
     expect(of(worker({ abandoned: 10 }))).toEqual(['error worker-abandoned'])

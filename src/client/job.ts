@@ -1,6 +1,6 @@
 // A handle on one job, and how records become what callers see.
 import { decode } from '../core/codec.js'
-import { toMs } from '../core/duration.js'
+import { toMs, type Duration } from '../core/duration.js'
 import { JobCancelledError, JobFailedError, JobNotFoundError } from '../core/errors.js'
 import { check, validationError } from '../core/schema.js'
 import { specOf, type Task } from '../core/task.js'
@@ -16,34 +16,57 @@ export interface Results {
 
 const DEFAULT_RESULT_TIMEOUT = 60_000
 
-export function createJob<Tx, Output>(
-  session: Session<Tx>,
+/** What the handles of one client and task share. */
+interface Parts {
+  readonly session: Session<any>
+  readonly results: Results
+  readonly task: Task
+}
+
+/** Makes handles on jobs of one task. */
+export function jobsOf<Output>(
+  session: Session<any>,
   results: Results,
   task: Task<any, any, any, Output>,
-  id: string,
-  duplicate: boolean,
-): Job<Output> {
-  return {
-    id,
-    duplicate,
-    async result(o = {}) {
-      const timeout = o.timeout === undefined ? DEFAULT_RESULT_TIMEOUT : toMs(o.timeout, 'timeout')
-      return (await outputOf(task, await results.wait(id, { timeout, signal: o.signal }))) as Output
-    },
-    async info() {
-      const { jobs } = await session.open()
-      const [record] = await jobs.get({ ids: [id] })
-      if (!record) throw new JobNotFoundError(id)
-      return infoOf(record)
-    },
-    async cancel() {
-      const { jobs } = await session.open()
-      const { moved } = await jobs.move({ ids: [id], to: 'cancelled', limit: 1 })
-      if (moved.length > 0) return true
-      const [record] = await jobs.get({ ids: [id] })
-      if (!record) throw new JobNotFoundError(id)
-      return record.cancelling // asked for before, and still to come
-    },
+): (id: string, duplicate: boolean) => Job<Output> {
+  const parts: Parts = { session, results, task }
+  return (id, duplicate) => new JobHandle<Output>(parts, id, duplicate)
+}
+
+/** A class for once: an `enqueueMany` answers a great many of these. */
+class JobHandle<Output> implements Job<Output> {
+  readonly #parts: Parts
+  id: string
+  duplicate: boolean
+
+  constructor(parts: Parts, id: string, duplicate: boolean) {
+    this.#parts = parts
+    this.id = id
+    this.duplicate = duplicate
+  }
+
+  async result(o: { timeout?: Duration; signal?: AbortSignal } = {}): Promise<Output> {
+    const { results, task } = this.#parts
+    const timeout = o.timeout === undefined ? DEFAULT_RESULT_TIMEOUT : toMs(o.timeout, 'timeout')
+    return (await outputOf(task, await results.wait(this.id, { timeout, signal: o.signal }))) as Output
+  }
+
+  async info(): Promise<JobInfo> {
+    return infoOf(await this.#record())
+  }
+
+  async cancel(): Promise<boolean> {
+    const { jobs } = await this.#parts.session.open()
+    const { moved } = await jobs.move({ ids: [this.id], to: 'cancelled', limit: 1 })
+    if (moved.length > 0) return true
+    return (await this.#record()).cancelling // asked for before, and still to come
+  }
+
+  async #record(): Promise<JobRecord> {
+    const { jobs } = await this.#parts.session.open()
+    const [record] = await jobs.get({ ids: [this.id] })
+    if (!record) throw new JobNotFoundError(this.id)
+    return record
   }
 }
 

@@ -178,6 +178,8 @@ export interface WorkerStatus {
   readonly loopDelayMs: number
   /** Handlers that went on after their timeout and grace. */
   readonly abandoned: number
+  /** Waits for a lock of the store in the last minute, where the driver counts them, and the longest. */
+  readonly lockWaits?: { readonly count: number; readonly longestMs: number }
   /** What it runs, at most 20 jobs, those that began first. `suspect`: a worker died with this job in hand before. */
   readonly jobs: readonly {
     readonly id: string
@@ -254,7 +256,8 @@ export interface ClientCore<in Tx = never> extends Producer<Tx>, AsyncDisposable
   /**
    * What is wrong, and what to do: stuck queues, tasks without a handler, dead jobs, workers in trouble, and what the driver
    * knows of its product. The worst first; what is well is there too, as `ok`. A store that does not answer is a finding.
-   * `deep`: also check every page of the store, which may take minutes.
+   * `deep`: also check every page of the store, which may take minutes; nothing else of this client goes on meanwhile, so
+   * not in a process that works.
    */
   doctor(o?: { deep?: boolean }): Promise<readonly Finding[]>
 }

@@ -8,6 +8,8 @@ import type { WorkerStatus } from './types.js'
 const LONG_RUN = 3_600_000
 const HIGH_LOAD = 0.9
 const HIGH_DELAY = 200
+/** A wait for a lock that is longer is somebody else's transaction, not the usual turn-taking. */
+const LONG_WAIT = 1_000
 
 export function checkWorkers(s: Snapshot): readonly Finding[] {
   const live = s.workers.filter(isLive)
@@ -72,6 +74,15 @@ function checkWorker(worker: WorkerStatus, s: Snapshot, someLive: boolean): Find
       message: `${who} is overloaded: its event loop is busy for ${percent(worker.load)} of the time and answers after ${worker.loopDelayMs} ms. It runs ${runs(worker, s.now)}.`,
       advice: 'More processes rather than more slots; or move what computes into threads.',
       facts: { ...facts, load: worker.load, loopDelayMs: worker.loopDelayMs },
+    })
+  const { count: waits = 0, longestMs: longest = 0 } = worker.lockWaits ?? {}
+  if (longest > LONG_WAIT)
+    found.push({
+      code: 'store-locked',
+      level: 'warning',
+      message: `${who} waited for the lock of the store ${waits} times in the last minute, ${formatDuration(longest)} at the longest.`,
+      advice: 'Another program holds a transaction open: a shell, a script, a backup. Nothing is written meanwhile.',
+      facts: { ...facts, waits, longestMs: longest },
     })
   return [...found, ...checkLongRuns(worker, s, who, facts)]
 }

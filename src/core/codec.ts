@@ -12,7 +12,7 @@ const MAX_DEPTH = 500
  */
 export function encode(value: unknown, what: string): string {
   if (value === undefined) return ''
-  const bad = findNotJson(value, '$', [])
+  const bad = isPlainJson(value, 0) ? undefined : findNotJson(value, '$', [])
   if (bad) throw new ValidationError(`${what} is no JSON value: ${bad.path} ${bad.message}.`, [bad])
   const text = JSON.stringify(value)
   // UTF-8 takes at most three bytes for each UTF-16 unit, so short texts need no exact count.
@@ -47,6 +47,27 @@ export function canonical(value: unknown): string {
 
 function utf8Length(text: string): number {
   return new TextEncoder().encode(text).length
+}
+
+/** Whether it is JSON beyond doubt: what most values are. The others are looked at closely. */
+function isPlainJson(value: unknown, depth: number): boolean {
+  if (typeof value === 'string' || typeof value === 'boolean') return true
+  if (typeof value === 'number') return Number.isFinite(value)
+  if (typeof value !== 'object') return false
+  if (value === null) return true
+  if (depth >= MAX_DEPTH) return false // also what refers back to itself
+  if (Array.isArray(value)) return Object.getPrototypeOf(value) === Array.prototype && everyIsPlain(value, depth + 1)
+  if (Object.getPrototypeOf(value) !== Object.prototype || 'toJSON' in value) return false
+  for (const key in value) {
+    const part = (value as Record<string, unknown>)[key]
+    if (part !== undefined && !isPlainJson(part, depth + 1)) return false
+  }
+  return true
+}
+
+function everyIsPlain(values: readonly unknown[], depth: number): boolean {
+  for (let i = 0; i < values.length; i++) if (!isPlainJson(values[i], depth)) return false
+  return true
 }
 
 function findNotJson(

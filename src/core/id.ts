@@ -7,26 +7,28 @@ let sequence = 0
 export function newId(now = Date.now()): string {
   if (now > lastMs) {
     lastMs = now
-    sequence = random(1)[0]! // half of the 12 bits stay free for growth within this millisecond
+    sequence = random() & 0xff // half of the 12 bits stay free for growth within this millisecond
   } else if (++sequence > 0xfff) {
     lastMs += 1
     sequence = 0
   }
   const time = lastMs.toString(16).padStart(12, '0')
-  const tail = random(8)
-  tail[0] = (tail[0]! & 0x3f) | 0x80
-  const rest = Array.from(tail, (byte) => byte.toString(16).padStart(2, '0')).join('')
-  return `${time.slice(0, 8)}-${time.slice(8)}-7${sequence.toString(16).padStart(3, '0')}-${rest.slice(0, 4)}-${rest.slice(4)}`
+  const [a, b, c] = [random() & 0x3fff, random(), random()]
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${hex4(sequence).slice(1)}-${hex4(a | 0x8000)}-${hex4(b)}${hex4(c)}${hex4(random())}`
 }
 
+const BYTES = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+const hex4 = (n: number) => BYTES[n >> 8]! + BYTES[n & 0xff]!
+
 // One call for many ids: asking the system for each id's few bytes is what costs.
-const POOL = new Uint8Array(1024)
+const POOL = new Uint16Array(512)
 let used = POOL.length
-function random(bytes: number): Uint8Array {
-  if (used + bytes > POOL.length) {
+
+/** 16 random bits. */
+function random(): number {
+  if (used === POOL.length) {
     globalThis.crypto.getRandomValues(POOL)
     used = 0
   }
-  used += bytes
-  return POOL.slice(used - bytes, used)
+  return POOL[used++]!
 }

@@ -4,6 +4,7 @@
 import type { DeadReason, JobError } from '../core/errors.js'
 import type { Envelope } from '../core/envelope.js'
 import type { JobState } from '../core/job.js'
+import type { Pulse } from './pulse.js'
 
 /** Moves envelopes from producers to workers, at least once. */
 export interface Broker<Tx = never> {
@@ -90,6 +91,11 @@ export interface Delivery<Tx = never> {
   readonly suspect: boolean
   /** It was given back before, for this reason, again and again since then; not if nobody looked at it for long. */
   readonly blocked?: { readonly why: ReleaseReason; readonly since: number }
+  /**
+   * The handler is about to begin. `false`: this process did not answer, and the driver has given the job back in its
+   * place; then nothing may be done with it any more. A driver that never does that leaves it out.
+   */
+  begin?(): boolean
   /** Write that the handler begins. Only suspects need it, and only a written start can count as a crash. */
   start(): Promise<void>
   /** Called at most once for each reason, also when it happened before. */
@@ -157,6 +163,8 @@ export interface JobQuery {
   readonly since?: number
   /** Enqueued before. */
   readonly before?: number
+  /** In this worker's hands. */
+  readonly worker?: string
   /** Only jobs that wait as suspects: a worker died with them in hand. */
   readonly suspect?: true
   /** Only jobs that were given back for this reason, and have not run since. */
@@ -230,6 +238,8 @@ export interface WorkerInfo {
   /** The longest that the event loop kept anybody waiting since the last beat, in milliseconds. */
   readonly loopDelay: number
   readonly startedAt: number
+  /** Filled in by the driver: waits for a lock of its product in the last minute, and the longest, in milliseconds. */
+  readonly lockWaits?: { readonly count: number; readonly longest: number }
   /** It was told to stop: what it leaves behind has not crashed. */
   readonly stopping: boolean
 }
@@ -245,8 +255,11 @@ export interface SeenWorker extends WorkerInfo {
 
 /** Presence: one small write per worker and beat carries liveness, cancels and pauses both ways. */
 export interface Workers {
-  /** Say that the worker lives. Answers ids of its jobs to cancel and names of paused queues. */
-  beat(o: { readonly worker: string; readonly info: WorkerInfo }): Promise<{
+  /**
+   * Say that the worker lives. Answers ids of its jobs to cancel and names of paused queues. A driver that can reads from
+   * `pulse` that the worker's event loop is blocked, and beats in its place as long as that is in order.
+   */
+  beat(o: { readonly worker: string; readonly info: WorkerInfo; readonly pulse?: Pulse }): Promise<{
     readonly revoked: readonly string[]
     readonly paused: readonly string[]
   }>

@@ -3,7 +3,7 @@
 import { AlreadySettledError, ClientClosedError, UnsupportedError, hasCode } from '../core/errors.js'
 import type { Envelope } from '../core/envelope.js'
 import { DEFAULT_PRIORITY } from '../core/job.js'
-import type { Broker, Consumer, Delivery, Driver, StatefulDriver, Traits } from './driver.js'
+import type { Broker, Consumer, Delivery, Driver, LostReason, StatefulDriver, Traits } from './driver.js'
 
 /** Runs `call` and may measure it. The default runs it. */
 export type Span = <T>(
@@ -75,47 +75,89 @@ function guardBroker<Tx>(driver: Driver<Tx>, span: Span, open: () => void): Brok
     },
     async consume(o): Promise<Consumer> {
       open()
-      return broker.consume({ ...o, onDelivery: (delivery) => o.onDelivery(guardDelivery(delivery, driver, span)) })
+      return broker.consume({
+        ...o,
+        onDelivery: (delivery) => o.onDelivery(new GuardedDelivery(delivery, driver, span)),
+      })
     },
   }
 }
 
-function guardDelivery<Tx>(delivery: Delivery<Tx>, driver: Driver<Tx>, span: Span): Delivery<Tx> {
-  const { id, queue, name } = delivery.envelope
-  const attributes = { id, queue, name, run: delivery.run }
-  let settling = false
-  async function once<T>(verb: 'ack' | 'retry' | 'dead' | 'release', call: () => Promise<T>): Promise<T> {
-    if (settling) throw new AlreadySettledError(id, delivery.run)
-    settling = true
-    try {
-      return await span(verb, attributes, call)
-    } catch (error) {
-      // Nothing is settled, so the same or another verb may be tried; a lost lease stays lost.
-      if (!hasCode(error, 'ERR_LEASE_LOST')) settling = false
-      throw error
-    }
+/** A class for once: there are as many of these as there are jobs, and methods of a class are made only once. */
+class GuardedDelivery<Tx> implements Delivery<Tx> {
+  readonly envelope: Envelope
+  readonly run: number
+  readonly attempt: number
+  readonly crashes: number
+  readonly suspect: boolean
+  readonly blocked?: NonNullable<Delivery<Tx>['blocked']>
+  private readonly own: Delivery<Tx>
+  private readonly driver: Driver<Tx>
+  private readonly span: Span
+  private settling = false
+
+  constructor(own: Delivery<Tx>, driver: Driver<Tx>, span: Span) {
+    this.own = own
+    this.driver = driver
+    this.span = span
+    this.envelope = own.envelope
+    this.run = own.run
+    this.attempt = own.attempt
+    this.crashes = own.crashes
+    this.suspect = own.suspect
+    if (own.blocked) this.blocked = own.blocked
   }
-  return {
-    envelope: delivery.envelope,
-    run: delivery.run,
-    attempt: delivery.attempt,
-    crashes: delivery.crashes,
-    suspect: delivery.suspect,
-    ...(delivery.blocked && { blocked: delivery.blocked }),
-    start: () => delivery.start(),
-    onLost: (fn) => delivery.onLost(fn),
-    note(o) {
-      if (!settling) delivery.note(o)
-    },
-    ack: (o) =>
-      once('ack', async () => {
-        if (o?.tx !== undefined) checkTx(driver.name, driver.traits)
-        for (const envelope of o?.publish ?? []) checkEnvelope(envelope, driver.name, driver.traits)
-        await delivery.ack(o)
-      }),
-    retry: (o) => once('retry', () => delivery.retry(o)),
-    dead: (o) => once('dead', () => delivery.dead(o)),
-    release: (o) => once('release', () => delivery.release(o)),
+
+  begin(): boolean {
+    return this.own.begin?.() ?? true
+  }
+  start(): Promise<void> {
+    return this.own.start()
+  }
+  onLost(fn: (why: LostReason) => void): void {
+    this.own.onLost(fn)
+  }
+  note(o: Parameters<Delivery<Tx>['note']>[0]): void {
+    if (!this.settling) this.own.note(o)
+  }
+  ack(o?: Parameters<Delivery<Tx>['ack']>[0]): Promise<void> {
+    return this.once('ack', () => {
+      const { name, traits } = this.driver
+      if (o?.tx !== undefined) checkTx(name, traits)
+      for (const envelope of o?.publish ?? []) checkEnvelope(envelope, name, traits)
+      return this.own.ack(o)
+    })
+  }
+  retry(o: Parameters<Delivery<Tx>['retry']>[0]): Promise<void> {
+    return this.once('retry', () => this.own.retry(o))
+  }
+  dead(o: Parameters<Delivery<Tx>['dead']>[0]): Promise<void> {
+    return this.once('dead', () => this.own.dead(o))
+  }
+  release(o?: Parameters<Delivery<Tx>['release']>[0]): Promise<void> {
+    return this.once('release', () => this.own.release(o))
+  }
+
+  private once(verb: 'ack' | 'retry' | 'dead' | 'release', call: () => Promise<void>): Promise<void> {
+    const { id, queue, name } = this.envelope
+    if (this.settling) return Promise.reject(new AlreadySettledError(id, this.run))
+    this.settling = true
+    const settled =
+      this.span === plainSpan ? attempted(call) : this.span(verb, { id, queue, name, run: this.run }, call)
+    return settled.catch((error: unknown) => {
+      // Nothing is settled, so the same or another verb may be tried; a lost lease stays lost.
+      if (!hasCode(error, 'ERR_LEASE_LOST')) this.settling = false
+      throw error
+    })
+  }
+}
+
+/** What the call throws at once, as a promise as well. */
+function attempted(call: () => Promise<void>): Promise<void> {
+  try {
+    return call()
+  } catch (error) {
+    return Promise.reject(error as Error)
   }
 }
 

@@ -9,6 +9,8 @@ export { createLostSwitch, createPollingConsumer, describeLookError } from './po
 export type { PolledDelivery, PollingConsumer, PollingOptions } from './polling.js'
 export { beatInterval, createLeaseWatch, watchGap } from './leases.js'
 export type { Beat, LeaseWatch } from './leases.js'
+export { createPulse, overrun } from './pulse.js'
+export type { Pulse } from './pulse.js'
 export type { Envelope, HeaderMap, UniqueClaim } from '../core/envelope.js'
 export type { DeadReason, JobError } from '../core/errors.js'
 export { MOVES, stateAfter } from '../core/job.js'

@@ -7,7 +7,7 @@ import type { Receipt } from './driver.js'
  * The receipt for an envelope whose id is taken by a job of the task `name`.
  * @throws JobConflictError when that is another task: its result would be of the wrong type.
  */
-export function standing(envelope: Envelope, name: string): Receipt {
+export function standing(envelope: Pick<Envelope, 'id' | 'name'>, name: string): Receipt {
   if (name === envelope.name) return { id: envelope.id, duplicate: true }
   throw new JobConflictError(
     `The id "${envelope.id}" belongs to a job of task "${name}", so task "${envelope.name}" cannot use it.`,

@@ -3,7 +3,9 @@
 import { encode, decode } from '../core/codec.js'
 import { ConfigurationError, JobTimeoutError } from '../core/errors.js'
 import { check, validationError } from '../core/schema.js'
-import { specOf } from '../core/task.js'
+import { specOf, type TaskSpec } from '../core/task.js'
+import type { Pulse } from '../driver/pulse.js'
+import type { Deadlines, Expiring } from './deadlines.js'
 import type { BoundHandler, Context, Middleware } from './types.js'
 
 export type Outcome =
@@ -19,44 +21,70 @@ export interface AttemptOptions {
   readonly body: string
   readonly context: Context
   readonly middleware: readonly Middleware[]
+  readonly deadlines: Deadlines
+  /** Hears when the handler's code begins and when it first waits for something. */
+  readonly pulse: Pulse
   /** Asked once more before the handler: `false` when the job was cancelled or is to be given back. */
   mayBegin(): boolean
   /** Called at the timeout, before the outcome. */
   onTimeout(error: JobTimeoutError): void
 }
 
-export interface Attempt {
+/** A class for once: there is one for each job. */
+export class Attempt implements Expiring {
   /** The first thing that decides the attempt; the user's code may go on. */
   readonly outcome: Promise<Outcome>
   /** Resolves when the user's code itself has ended, whatever came of it. */
   readonly ended: Promise<void>
+  /** Milliseconds; `false`: none. */
+  readonly timeout: number | false
+  readonly deadline: number
+  /** When it began, on the monotonic clock. */
+  readonly since: number
+  private readonly o: AttemptOptions
+  private decide!: (outcome: Outcome) => void
+
+  /** Begins at once. */
+  constructor(o: AttemptOptions) {
+    this.o = o
+    const spec = specOf(o.bound.task)
+    this.timeout = spec.timeout
+    this.since = performance.now()
+    this.deadline = spec.timeout === false ? Infinity : this.since + spec.timeout
+    if (spec.timeout !== false) o.deadlines.add(this)
+    this.outcome = new Promise((resolve) => (this.decide = resolve))
+    o.pulse.enter(spec.timeout)
+    this.ended = usersCode(o, spec).then(
+      (outcome) => this.end(outcome),
+      (error: unknown) => this.end({ kind: 'threw', error }),
+    )
+    o.pulse.left()
+  }
+
   /** Decide the attempt now: the job is given back. */
-  giveBack(): void
+  giveBack(): void {
+    this.end({ kind: 'given-back' })
+  }
+
+  /** Its time is over. */
+  expire(): void {
+    const error = new JobTimeoutError(this.o.bound.task.name, this.timeout as number)
+    this.o.onTimeout(error)
+    this.decide({ kind: 'timeout', error })
+  }
+
+  private end(outcome: Outcome): void {
+    if (this.timeout !== false) this.o.deadlines.delete(this)
+    this.decide(outcome)
+  }
 }
 
-export function startAttempt(o: AttemptOptions): Attempt {
-  let decide!: (outcome: Outcome) => void
-  const outcome = new Promise<Outcome>((resolve) => (decide = resolve))
-  const { timeout } = specOf(o.bound.task)
-  const timer =
-    timeout === false
-      ? undefined
-      : setTimeout(() => {
-          const error = new JobTimeoutError(o.bound.task.name, timeout)
-          o.onTimeout(error)
-          decide({ kind: 'timeout', error })
-        }, timeout)
-  const ended = usersCode(o).then(decide, (error: unknown) => decide({ kind: 'threw', error }))
-  void outcome.then(() => clearTimeout(timer))
-  return { outcome, ended, giveBack: () => decide({ kind: 'given-back' }) }
-}
-
-async function usersCode(o: AttemptOptions): Promise<Outcome> {
-  const spec = specOf(o.bound.task)
+async function usersCode(o: AttemptOptions, spec: TaskSpec): Promise<Outcome> {
   let input: unknown
   try {
     const what = `Input of task "${o.bound.task.name}"`
-    const checked = await check(spec.input, decode(o.body, what))
+    const checking = check(spec.input, decode(o.body, what))
+    const checked = checking instanceof Promise ? await checking : checking
     if ('issues' in checked) throw validationError(what, checked.issues)
     input = checked.value
   } catch (error) {
@@ -64,10 +92,11 @@ async function usersCode(o: AttemptOptions): Promise<Outcome> {
   }
   if (!o.mayBegin()) return { kind: 'given-back' }
   const value = await throughMiddleware(o, input)
-  if (spec.output === undefined) return { kind: 'done', result: undefined } // a task without output keeps none
+  if (spec.output === undefined) return NO_RESULT // a task without output keeps none
   try {
     const what = `Result of task "${o.bound.task.name}"`
-    const checked = await check(spec.output, value)
+    const checking = check(spec.output, value)
+    const checked = checking instanceof Promise ? await checking : checking
     if ('issues' in checked) throw validationError(what, checked.issues)
     return { kind: 'done', result: encode(value, what) }
   } catch (error) {
@@ -75,8 +104,13 @@ async function usersCode(o: AttemptOptions): Promise<Outcome> {
   }
 }
 
-async function throughMiddleware(o: AttemptOptions, input: unknown): Promise<unknown> {
-  if (o.middleware.length === 0) return o.bound.fn(input, o.context)
+const NO_RESULT: Outcome = { kind: 'done', result: undefined }
+
+function throughMiddleware(o: AttemptOptions, input: unknown): unknown {
+  return o.middleware.length === 0 ? o.bound.fn(input, o.context) : wrapped(o, input)
+}
+
+async function wrapped(o: AttemptOptions, input: unknown): Promise<unknown> {
   let handler: Promise<unknown> | undefined
   let ended = false
   let value: unknown

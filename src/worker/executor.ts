@@ -15,9 +15,11 @@ import {
 import { retryDelay, type RetryPolicy } from '../core/retry.js'
 import { specOf } from '../core/task.js'
 import type { Delivery, LostReason, ReleaseReason, RunningJob } from '../driver/driver.js'
-import { startAttempt, type Attempt, type Outcome } from './attempt.js'
-import { createContext, type LiveContext } from './context.js'
+import type { Pulse } from '../driver/pulse.js'
+import { Attempt, type Outcome } from './attempt.js'
+import { JobContext } from './context.js'
 import type { WorkerPlan } from './define.js'
+import { createDeadlines } from './deadlines.js'
 import { createSettling } from './settling.js'
 import type { BoundHandler, Context } from './types.js'
 
@@ -31,14 +33,11 @@ const LATER_MIN_DELAY = 10
 const UNFORESEEN_DELAY = 1_000
 
 /** A delivery in our hands. */
-interface Running {
-  readonly id: string
-  readonly delivery: Delivery<never>
-  /** When its handler began. */
-  since: number
+interface Running<Tx> {
+  readonly delivery: Delivery<Tx>
   why: LostReason | undefined
   stopped: boolean
-  live: LiveContext | undefined
+  context: JobContext | undefined
   attempt: Attempt | undefined
 }
 
@@ -58,6 +57,8 @@ export interface Executor<Tx> {
   jobs(): readonly RunningJob[]
   /** Handlers that went on after their timeout and grace. */
   readonly abandoned: number
+  /** Tell the pulse for how long the running handlers may go on. */
+  tellPulse(): void
   /** Resolves when no `onDead` is under way. */
   quiet(): Promise<unknown>
   /** Abort every handler because the worker stops. */
@@ -72,67 +73,69 @@ export function createExecutor<Tx>(o: {
   readonly stopping: AbortSignal
   /** How long a handler may go on after its timeout before it counts as abandoned. */
   readonly grace: number
+  readonly pulse: Pulse
 }): Executor<Tx> {
   const { session } = o.parts
   const { log } = session
   const { untilDone, giveUp } = createSettling(log)
-  const running = new Set<Running>()
+  const running = new Set<Running<Tx>>()
   const afterwards = new Set<Promise<void>>()
   const patience = new AbortController()
+  const deadlines = createDeadlines()
   let abandoned = 0
   /** When the log last said that a task has no handler here: once a minute is enough. */
   const toldNoHandler = new Map<string, number>()
 
   /** Answers when the slot is free, if the handler goes on although the job is settled. */
-  async function run(delivery: Delivery<Tx>, one: Running, free: () => void): Promise<Promise<void>[]> {
+  async function run(one: Running<Tx>, free: () => void): Promise<(() => Promise<void>) | undefined> {
+    const { delivery } = one
     const { envelope } = delivery
     const bound = o.plan.handlers.get(envelope.name)
     if (one.why !== undefined) await putBack(delivery, one)
     else if (!bound) await noHandler(delivery)
     else if (envelope.expiresAt !== undefined && envelope.expiresAt <= Date.now())
       await die(delivery, bound, 'expired', expired(envelope.expiresAt))
-    else if (!delivery.suspect || (await untilDone(delivery, () => delivery.start())))
-      return handleOnce(delivery, bound, one, free)
-    return []
+    else if (!delivery.suspect || (await untilDone(delivery, () => delivery.start()))) {
+      const attempt = begin(one, bound)
+      const outcome = await attempt.outcome
+      if (outcome.kind === 'done') free() // its ack may wait for the disk; the slot need not
+      await settle(delivery, bound, outcome, one)
+      if (outcome.kind === 'timeout' || outcome.kind === 'given-back') return () => endOrAbandon(attempt)
+    }
+    return undefined
   }
 
-  async function handleOnce(
-    delivery: Delivery<Tx>,
-    bound: BoundHandler,
-    one: Running,
-    free: () => void,
-  ): Promise<Promise<void>[]> {
+  function begin(one: Running<Tx>, bound: BoundHandler): Attempt {
+    const { delivery } = one
     const spec = specOf(bound.task)
-    const deadline = spec.timeout === false ? undefined : Date.now() + spec.timeout
-    const live = createContext({ parts: o.parts, delivery, spec, stopping: o.stopping, deadline })
-    one.live = live
-    one.since = Date.now()
-    one.attempt = startAttempt({
+    const { timeout } = spec
+    const context = new JobContext({ parts: o.parts, delivery, spec, stopping: o.stopping, timeout })
+    one.context = context
+    return (one.attempt = new Attempt({
       bound,
       body: delivery.envelope.body,
-      context: live.context,
+      context,
       middleware: o.plan.middleware,
+      deadlines,
+      pulse: o.pulse,
       mayBegin: () => one.why === undefined && !one.stopped,
-      onTimeout: live.abort,
-    })
-    const outcome = await one.attempt.outcome
-    if (outcome.kind === 'done') free() // its ack may wait for the disk; the slot need not
-    await settle(delivery, bound, outcome, one)
-    const overtaken = outcome.kind === 'timeout' || outcome.kind === 'given-back'
-    return overtaken ? [endOrAbandon(one.attempt)] : []
+      onTimeout: (error) => JobContext.abort(context, error),
+    }))
   }
 
-  async function settle(delivery: Delivery<Tx>, bound: BoundHandler, outcome: Outcome, one: Running): Promise<void> {
-    if (one.why === 'lease' || one.why === 'link' || outcome.kind === 'given-back') await putBack(delivery, one)
-    else if (outcome.kind === 'done')
-      await untilDone(delivery, () => delivery.ack(outcome.result === undefined ? {} : { result: outcome.result }))
-    else if (outcome.kind === 'invalid') await die(delivery, bound, outcome.reason, outcome.error, one.live?.context)
-    else if (one.stopped) await putBack(delivery, one)
-    else await failed(delivery, bound, outcome.error, one.live?.context)
+  function settle(delivery: Delivery<Tx>, bound: BoundHandler, outcome: Outcome, one: Running<Tx>): Promise<unknown> {
+    if (one.why === 'lease' || one.why === 'link' || outcome.kind === 'given-back') return putBack(delivery, one)
+    if (outcome.kind === 'done') {
+      const done = outcome.result === undefined ? {} : { result: outcome.result }
+      return untilDone(delivery, () => delivery.ack(done))
+    }
+    if (outcome.kind === 'invalid') return die(delivery, bound, outcome.reason, outcome.error, one.context)
+    if (one.stopped) return putBack(delivery, one)
+    return failed(delivery, bound, outcome.error, one.context)
   }
 
   /** Without having run to an end: unspent. A cancelled job ends cancelled by that; a lost one is not ours to settle. */
-  async function putBack(delivery: Delivery<Tx>, one: Running): Promise<void> {
+  async function putBack(delivery: Delivery<Tx>, one: Running<Tx>): Promise<void> {
     if (one.why === 'lease' || one.why === 'link') {
       const { id: job, name: task } = delivery.envelope
       log.warn({ job, task, run: delivery.run }, 'Lost the job: its lease ran out, or another worker has it.')
@@ -197,8 +200,7 @@ export function createExecutor<Tx>(o: {
   }
 
   const contextOf = (delivery: Delivery<Tx>, bound: BoundHandler) =>
-    createContext({ parts: o.parts, delivery, spec: specOf(bound.task), stopping: o.stopping, deadline: undefined })
-      .context
+    new JobContext({ parts: o.parts, delivery, spec: specOf(bound.task), stopping: o.stopping, timeout: false })
 
   async function noHandler(delivery: Delivery<Tx>): Promise<void> {
     const { id, name, queue } = delivery.envelope
@@ -251,55 +253,49 @@ export function createExecutor<Tx>(o: {
     get running() {
       return running.size
     },
-    jobs: () =>
-      [...running]
-        .filter((one) => one.attempt)
-        .map(({ id, since, delivery: { envelope, attempt, suspect } }) => ({
-          id,
-          name: envelope.name,
-          attempt,
-          suspect,
-          since,
-        })),
-    begun: () => [...running].filter((one) => one.attempt).map((one) => one.id),
+    jobs: () => [...running].flatMap(({ delivery, attempt }) => (attempt ? [runningJob(delivery, attempt)] : [])),
+    begun: () => [...running].filter((one) => one.attempt).map((one) => one.delivery.envelope.id),
     get abandoned() {
       return abandoned
     },
+    tellPulse() {
+      const latest = deadlines.latest()
+      // Without a deadline among many: the one with the most time is meant.
+      const unlimited = [...running].some((one) => one.attempt?.timeout === false)
+      const left = latest === undefined ? undefined : latest - performance.now()
+      o.pulse.running(unlimited ? false : left)
+    },
     async execute(delivery, freed) {
+      if (delivery.begin?.() === false) return freed()
       let isFree = false
       const free = () => {
         if (!isFree) freed()
         isFree = true
       }
-      const one: Running = {
-        id: delivery.envelope.id,
-        delivery,
-        since: 0,
-        why: undefined,
-        stopped: false,
-        live: undefined,
-        attempt: undefined,
-      }
+      const one: Running<Tx> = { delivery, why: undefined, stopped: false, context: undefined, attempt: undefined }
       running.add(one)
       delivery.onLost((why) => {
         one.why = why
         const { id } = delivery.envelope
-        one.live?.abort(why === 'cancelled' ? new JobCancelledError(id) : new LeaseLostError(id, delivery.run))
+        const reason = why === 'cancelled' ? new JobCancelledError(id) : new LeaseLostError(id, delivery.run)
+        if (one.context) JobContext.abort(one.context, reason)
         if (why !== 'cancelled') one.attempt?.giveBack()
       })
-      const [slotFree] = await run(delivery, one, free).catch(async (error: unknown) => {
+      let goesOn: (() => Promise<void>) | undefined
+      try {
+        goesOn = await run(one, free)
+      } catch (error) {
         await unforeseen(delivery, error)
-        return []
-      })
+      }
       running.delete(one)
-      if (slotFree) void slotFree.then(free)
+      if (goesOn) void goesOn().then(free)
       else free()
     },
     quiet: () => Promise.allSettled(afterwards),
     abortAll(reason) {
       for (const one of running) {
         one.stopped = true
-        one.live?.abort(reason)
+        if (one.context) JobContext.abort(one.context, reason)
       }
     },
     giveBackAll() {
@@ -320,6 +316,11 @@ function laterDelay(error: RetryLaterError): number | undefined {
   } catch {
     return undefined
   }
+}
+
+function runningJob({ envelope, attempt: n, suspect }: Delivery<any>, attempt: Attempt): RunningJob {
+  const since = Math.round(Date.now() - (performance.now() - attempt.since))
+  return { id: envelope.id, name: envelope.name, attempt: n, suspect, since }
 }
 
 const expired = (at: number) => new Error(`The job expired at ${new Date(at).toISOString()}.`)

@@ -42,6 +42,14 @@ interface Lane {
   turn: number
 }
 
+interface Buffered<Tx> {
+  readonly lane: Lane
+  readonly delivery: Delivery<Tx>
+  readonly since: number
+}
+
+/** How long handlers are started one after another before the event loop gets its turn. */
+const LONGEST_TURN = 2
 /** How long a queue may leave fresh credit unused before another queue gets a chance. */
 const PATIENCE = 5
 const LIMIT_DELAY = 500
@@ -69,8 +77,13 @@ export async function startIntake<Tx>(o: {
   const perTask = new Map<string, number>()
   const limitDelays = new Map<string, number>()
   /** In order of arrival; the shares of the lanes were decided when they got their credit. */
-  const buffer: { readonly lane: Lane; readonly delivery: Delivery<Tx>; readonly since: number }[] = []
+  const buffer: Buffered<Tx>[] = []
   let stale: NodeJS.Timeout | undefined
+  const limits = [...plan.handlers.values()].some(({ options }) => options.concurrency !== undefined)
+  let allotting: NodeJS.Immediate | undefined
+  let resuming: NodeJS.Immediate | undefined
+  /** Since when this turn of the event loop has been starting handlers. */
+  let turnSince: number | undefined
   const lanes = plan.queues.map(({ name, concurrency, weight }): Lane => {
     const own = handlerRoom(plan, name)
     const limit = Math.min(concurrency, own.total)
@@ -96,7 +109,14 @@ export async function startIntake<Tx>(o: {
   const open = (lane: Lane) => !stopping && executor.abandoned < plan.concurrency && !paused.has(lane.name)
   const room = (lane: Lane) => lane.limit + (lane.limited ? 0 : ahead.jobs) - lane.running - lane.buffered
 
+  /** Once for everything that happens in this turn of the event loop. */
+  function allotSoon(): void {
+    allotting ??= setImmediate(allot)
+  }
+
   function allot(): void {
+    if (allotting) clearImmediate(allotting)
+    allotting = undefined
     // A job whose handler has ended needs no slot, but it is still in our hands until it is settled.
     const most = plan.concurrency + (lanes.some((lane) => !lane.limited) ? ahead.jobs : 0)
     const free = most - Math.max(unsettled, taken + buffer.length)
@@ -154,7 +174,7 @@ export async function startIntake<Tx>(o: {
     lane.fresh &&= lane.credit > 0
     if (stopping) return giveBack(lane, delivery, 0)
     // A handler's own limit must not fill our hands with its jobs.
-    if (atLimit(delivery) && waitsEnough(delivery)) giveBack(lane, delivery, limitDelay(delivery))
+    if (limits && atLimit(delivery) && waitsEnough(delivery)) giveBack(lane, delivery, limitDelay(delivery))
     else {
       lane.buffered += 1
       buffer.push({ lane, delivery, since: performance.now() })
@@ -167,6 +187,7 @@ export async function startIntake<Tx>(o: {
       lane.unsettled -= 1
       unsettled -= 1
       changed()
+      allot() // now, or it would be taken again
     })
   }
 
@@ -189,34 +210,59 @@ export async function startIntake<Tx>(o: {
   }
 
   function pump(): void {
-    while (taken < plan.concurrency) {
-      const i = buffer.findIndex((one) => !atLimit(one.delivery))
-      if (i < 0) break
-      const [next] = buffer.splice(i, 1)
-      next!.lane.buffered -= 1
-      void start(next!.lane, next!.delivery)
+    while (taken < plan.concurrency && buffer.length > 0 && resuming === undefined) {
+      const now = performance.now()
+      turnSince ??= beginTurn(now)
+      if (now - turnSince > LONGEST_TURN) {
+        resuming = setImmediate(resume)
+        break
+      }
+      const next = takeNext()
+      if (!next) break
+      next.lane.buffered -= 1
+      start(next.lane, next.delivery, now)
     }
-    allot()
+    allotSoon()
   }
 
-  async function start(lane: Lane, delivery: Delivery<Tx>): Promise<void> {
+  /** Handlers that never wait would keep the event loop from everything else, also from writing down what they did. */
+  function resume(): void {
+    resuming = undefined
+    pump()
+  }
+
+  function beginTurn(now: number): number {
+    setImmediate(() => (turnSince = undefined))
+    return now
+  }
+
+  function takeNext(): Buffered<Tx> | undefined {
+    if (!limits) return buffer.shift()
+    const i = buffer.findIndex((one) => !atLimit(one.delivery))
+    return i < 0 ? undefined : buffer.splice(i, 1)[0]
+  }
+
+  function start(lane: Lane, delivery: Delivery<Tx>, since: number): void {
     const { name } = delivery.envelope
-    const since = performance.now()
     taken += 1
     lane.running += 1
-    perTask.set(name, (perTask.get(name) ?? 0) + 1)
-    await executor.execute(delivery, () => {
+    if (limits) perTask.set(name, (perTask.get(name) ?? 0) + 1)
+    const freed = () => {
       taken -= 1
       lane.running -= 1
       for (const one of lanes) one.held = false
-      perTask.set(name, perTask.get(name)! - 1)
-      limitDelays.delete(name)
+      if (limits) {
+        perTask.set(name, perTask.get(name)! - 1)
+        limitDelays.delete(name)
+      }
       ahead.took(performance.now() - since)
       changed()
+    }
+    void executor.execute(delivery, freed).then(() => {
+      lane.unsettled -= 1
+      unsettled -= 1
+      changed()
     })
-    lane.unsettled -= 1
-    unsettled -= 1
-    changed()
   }
 
   function changed(): void {
@@ -251,6 +297,8 @@ export async function startIntake<Tx>(o: {
       stopping = true
       clearTimeout(again)
       clearTimeout(stale)
+      if (resuming) clearImmediate(resuming)
+      if (allotting) clearImmediate(allotting)
       for (const lane of lanes) {
         lane.credit = 0
         lane.buffered = 0

@@ -2,6 +2,7 @@
 import { messageOf } from '../core/errors.js'
 import type { WorkerInfo, Workers } from '../driver/driver.js'
 import { beatInterval } from '../driver/leases.js'
+import type { Pulse } from '../driver/pulse.js'
 import type { Logger } from '../observe/log.js'
 
 export interface Presence {
@@ -18,6 +19,7 @@ export async function startPresence(o: {
   readonly workers: Workers
   readonly worker: string
   readonly lease: number
+  readonly pulse: Pulse
   info(): WorkerInfo
   onPaused(queues: readonly string[]): void
   readonly log: Logger
@@ -27,7 +29,7 @@ export async function startPresence(o: {
   let left = false
 
   async function beatOnce(): Promise<void> {
-    const { paused } = await o.workers.beat({ worker: o.worker, info: o.info() })
+    const { paused } = await o.workers.beat({ worker: o.worker, info: o.info(), pulse: o.pulse })
     if (!healthy) o.log.info({ worker: o.worker }, 'The store answers again.')
     healthy = true
     if (!left) o.onPaused(paused)

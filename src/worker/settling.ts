@@ -21,7 +21,7 @@ export function createSettling(log: Logger): Settling {
     async untilDone(delivery, verb) {
       const { id: job } = delivery.envelope
       let lost = false
-      delivery.onLost((why) => (lost ||= why !== 'cancelled'))
+      let listening = false
       for (let pause = FIRST_PAUSE; ; pause = Math.min(LONGEST_PAUSE, pause * 2)) {
         const lastTry = over.signal.aborted
         try {
@@ -33,6 +33,8 @@ export function createSettling(log: Logger): Settling {
             return false
           }
           if (!hasCode(error, 'ERR_BROKER_UNAVAILABLE')) throw error
+          if (!listening) delivery.onLost((why) => (lost ||= why !== 'cancelled'))
+          listening = true
           log.warn({ job, error: messageOf(error) }, 'Could not settle; trying again.')
         }
         await sleep(pause, undefined, { signal: over.signal }).catch(() => {})

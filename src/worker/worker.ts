@@ -6,6 +6,7 @@ import { LONGEST_TIMER, toMs, type Duration } from '../core/duration.js'
 import { WorkerStoppingError, messageOf } from '../core/errors.js'
 import { newId } from '../core/id.js'
 import type { WorkerInfo } from '../driver/driver.js'
+import { createPulse } from '../driver/pulse.js'
 import { declareTasks } from './catalogue.js'
 import type { WorkerPlan } from './define.js'
 import { createExecutor } from './executor.js'
@@ -33,7 +34,8 @@ export async function startWorker<Tx>(parts: ClientParts<Tx>, plan: WorkerPlan, 
   const startedAt = Date.now()
   const grace = toMs(options.grace ?? DEFAULT_GRACE, 'grace')
   const stopping = new AbortController()
-  const executor = createExecutor({ parts, plan, stopping: stopping.signal, grace })
+  const pulse = createPulse()
+  const executor = createExecutor({ parts, plan, stopping: stopping.signal, grace, pulse })
   const tasks = [...plan.handlers.values()].map(({ task }) => task)
   const queueNames = plan.queues.map(({ name }) => name)
   const info = (): WorkerInfo => ({
@@ -62,7 +64,11 @@ export async function startWorker<Tx>(parts: ClientParts<Tx>, plan: WorkerPlan, 
     workers: driver.workers,
     worker: id,
     lease: driver.traits.lease,
-    info,
+    pulse,
+    info: () => {
+      executor.tellPulse()
+      return info()
+    },
     onPaused: (queues) => onPaused(queues),
     log,
   }).catch((error: unknown) => {

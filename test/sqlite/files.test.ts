@@ -82,6 +82,8 @@ describe('URLs', () => {
     ['sqlite:jobs.db?lease=soon', /lease: "soon" is no duration/],
     ['sqlite:jobs.db?lease=10ms', /lease: 10 ms is too short/],
     ['sqlite:jobs.db?maxCrashes=none', /maxCrashes: NaN/],
+    ['sqlite:jobs.db?durability=some', /durability: "some" is neither/],
+    ['sqlite:jobs.db?thread=maybe', /thread is true or false/],
   ])('%s is refused', async (url, message) => {
     await expect(connect(url)).rejects.toMatchObject({ code: 'ERR_CONFIGURATION', message })
   })

@@ -51,8 +51,15 @@ describe('the file', () => {
     expect(await finding('wal')).toMatchObject({ code: 'wal', level: 'ok', message: /used again/ })
   })
 
-  it('most of which is free', async () => {
+  it('most of which is free, where it cannot give that back by itself', async () => {
+    expect(await finding('file-size')).toMatchObject({ level: 'ok' })
+    await client.close()
+    other.close()
+    // A file that had a table before Millrace came is not made for that.
+    const old = join(folder(), 'old.db')
+    other = dbOf(new (defaultEngine())(old))
     other.exec('CREATE TABLE blobs (data BLOB)')
+    client = await connect(`sqlite:${old}`, { log: SILENT })
     other.exec(`INSERT INTO blobs VALUES (zeroblob(${300 * MIB}))`)
     other.exec('DELETE FROM blobs')
     expect(await finding('file-size')).toMatchObject({ level: 'warning', advice: /VACUUM/ })

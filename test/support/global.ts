@@ -1,12 +1,14 @@
 // Around the whole run: forgets older conformance results, and afterwards prints the table and keeps it in docs/drivers.md.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { format, resolveConfig } from 'prettier'
+import { writeThreadSource } from '../../scripts/thread.mjs'
 import { forgetResults, tableOfRun } from './table.js'
 
 const DOCS = new URL('../../docs/drivers.md', import.meta.url)
 const BEGIN = '<!-- conformance: written by npm test -->'
 
 export function setup(): void {
+  writeThreadSource()
   forgetResults()
 }
 

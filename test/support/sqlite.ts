@@ -3,10 +3,11 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { defaultEngine } from '../../src/drivers/sqlite/engine.js'
-import { sqlite } from '../../src/drivers/sqlite/index.js'
+import { sqlite, type SqliteOptions } from '../../src/drivers/sqlite/index.js'
 import type { Harness } from '../../src/testing/index.js'
 
-export const sqliteHarness: Harness = {
+/** @param options of every driver of the place, besides those that a case asks for */
+export const sqliteHarnessOf = (options: Omit<SqliteOptions, 'file'>): Harness => ({
   name: 'sqlite',
   async create() {
     const folder = mkdtempSync(join(tmpdir(), 'millrace-'))
@@ -19,7 +20,7 @@ export const sqliteHarness: Harness = {
       return db
     }
     return {
-      open: (o) => sqlite({ file, ...o }),
+      open: (o) => sqlite({ file, ...options, ...o }),
       async destroy() {
         for (const db of opened) db.close()
         rmSync(folder, { recursive: true })
@@ -36,4 +37,6 @@ export const sqliteHarness: Harness = {
       },
     }
   },
-}
+})
+
+export const sqliteHarness = sqliteHarnessOf({})

@@ -97,6 +97,7 @@ function matches(row: Row, q: JobQuery): boolean {
       (last !== undefined && `${last.name}: ${last.message}`.toLowerCase().includes(q.error.toLowerCase()))) &&
     (q.since === undefined || envelope.enqueuedAt >= q.since) &&
     (q.before === undefined || envelope.enqueuedAt < q.before) &&
+    (q.worker === undefined || q.worker === row.worker) &&
     (q.suspect === undefined || (row.suspect && row.state === 'ready')) &&
     (q.blocked === undefined || q.blocked === row.blocked?.why)
   )

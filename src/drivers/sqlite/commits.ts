@@ -1,5 +1,5 @@
-// The one writer of a process: operations of one turn share a transaction, waiting for the lock never blocks the loop,
-// and an operation that fails takes none of its neighbours with it.
+// The one writer of a driver: operations of one turn share a transaction, work is taken in it, waiting for the lock blocks
+// nobody, and an operation that fails takes none of its neighbours with it.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BrokerUnavailableError, ClientClosedError, messageOf } from '../../core/errors.js'
 import { createBatcher, type Outcome } from '../../driver/batching.js'
@@ -14,8 +14,23 @@ export interface Commits {
    * @param rows about how many rows it writes
    */
   write<T>(operation: Operation<T>, rows?: number): Promise<T>
+  lockWaits(): LockWaits
   /** Wait for what is under way, then refuse everything. */
   close(): Promise<void>
+}
+
+/** How often the lock of another process was waited for in the last minute, and how long at most, in milliseconds. */
+export interface LockWaits {
+  readonly count: number
+  readonly longest: number
+}
+
+/** What else happens in every transaction, after its operations. */
+export interface Companion<C> {
+  readonly wanted: boolean
+  run(db: Db): C
+  committed(value: C): void
+  undone(value: C): void
 }
 
 interface Write {
@@ -24,28 +39,50 @@ interface Write {
   readonly since: number
 }
 
-/** Rows per transaction; enough to make one fsync cheap, few enough to let other processes and the event loop in. */
+/** Rows per transaction; enough to make one fsync cheap, few enough to let other processes in. */
 const MAX_ROWS = 1_000
-const LONGEST_WAIT = 50
+/** How long a lock that others hold is asked for again and again, before it is asked for less often. */
+const EAGER = 100
+const LONGEST_PAUSE = 50
+/** For so long after a lock had to be waited for, others are let in before every transaction. */
+const COURTESY = 1_000
+const MINUTE = 60
 
-export function createCommits(o: { db(): Db; file: string; timeout(): number }): Commits {
+export function createCommits<C>(o: {
+  db(): Db
+  readonly file: string
+  timeout(): number
+  readonly companion?: Companion<C>
+}): Commits {
   let closed = false
+  let contendedAt = -Infinity
+  /** By the second in which they ended. */
+  const waits = new Map<number, LockWaits>()
   const batcher = createBatcher<Write, unknown>({ maxBatch: MAX_ROWS, weigh: ({ rows }) => rows, flush })
 
   async function flush(writes: readonly Write[]): Promise<Outcome<unknown>[]> {
     const outcomes = new Map<Write, Outcome<unknown>>()
+    // Who has just had the lock would be the first to get it again: the others only look for it now and then.
+    if (performance.now() - contendedAt < COURTESY) await sleep(1 + Math.random() * 2)
+    await settleAll(writes, outcomes, true)
+    return writes.map((write) => outcomes.get(write)!)
+  }
+
+  async function settleAll(writes: readonly Write[], outcomes: Map<Write, Outcome<unknown>>, companion: boolean) {
     let left = writes
-    for (let wait = 1; left.length > 0; wait = Math.min(LONGEST_WAIT, wait * 2)) {
+    const since = performance.now()
+    for (let tries = 0; left.length > 0; tries++) {
       try {
-        const values = atOnce(o.db(), left)
+        const values = atOnce(left, companion)
         left.forEach((write, i) => outcomes.set(write, { ok: true, value: values[i] }))
-        break
+        if (tries > 0) waited(performance.now() - since)
+        return
       } catch (error) {
         if (!isBusy(error)) {
           // Somebody's own fault takes no neighbour with it; a fault of the file takes everybody.
-          if (left.length > 1) for (const write of left) outcomes.set(write, (await flush([write]))[0]!)
+          if (left.length > 1) for (const write of left) await settleAll([write], outcomes, false)
           else outcomes.set(left[0]!, { ok: false, error: translate(error, o.file) })
-          break
+          return
         }
         left = left.filter((write) => {
           const expired = performance.now() - write.since >= o.timeout()
@@ -53,9 +90,42 @@ export function createCommits(o: { db(): Db; file: string; timeout(): number }):
           return !expired
         })
       }
-      await sleep(wait / 2 + (Math.random() * wait) / 2)
+      const waiting = performance.now() - since
+      await sleep(waiting < EAGER ? 1 : Math.min(LONGEST_PAUSE, waiting / 20) * (0.5 + Math.random()))
     }
-    return writes.map((write) => outcomes.get(write)!)
+    waited(performance.now() - since)
+  }
+
+  function waited(ms: number): void {
+    contendedAt = performance.now()
+    const second = Math.floor(contendedAt / 1000)
+    const { count, longest } = waits.get(second) ?? { count: 0, longest: 0 }
+    waits.set(second, { count: count + 1, longest: Math.max(longest, ms) })
+    for (const old of waits.keys()) if (old < second - MINUTE) waits.delete(old)
+  }
+
+  // IMMEDIATE: a transaction that reads first and then writes fails at once when another writer came between, and no
+  // timeout helps (https://www.sqlite.org/rescode.html#busy_snapshot).
+  function atOnce(writes: readonly Write[], withCompanion: boolean): unknown[] {
+    const db = o.db()
+    const companion = withCompanion && o.companion?.wanted ? o.companion : undefined
+    let taken: C | undefined
+    db.exec('BEGIN IMMEDIATE')
+    try {
+      const results = writes.map(({ operation }) => operation(db))
+      taken = companion?.run(db)
+      db.exec('COMMIT')
+      if (companion) companion.committed(taken!)
+      return results
+    } catch (error) {
+      if (taken !== undefined) companion?.undone(taken)
+      try {
+        db.exec('ROLLBACK')
+      } catch {
+        // SQLite has rolled back by itself, as it does when the disk is full.
+      }
+      throw error
+    }
   }
 
   return {
@@ -63,28 +133,18 @@ export function createCommits(o: { db(): Db; file: string; timeout(): number }):
       if (closed) throw new ClientClosedError()
       return (await batcher.add({ operation, rows, since: performance.now() })) as T
     },
+    lockWaits() {
+      const from = performance.now() / 1000 - MINUTE
+      const recent = [...waits].filter(([second]) => second >= from).map(([, one]) => one)
+      return {
+        count: recent.reduce((sum, { count }) => sum + count, 0),
+        longest: Math.round(Math.max(0, ...recent.map(({ longest }) => longest))),
+      }
+    },
     async close() {
       closed = true
       await batcher.idle()
     },
-  }
-}
-
-// IMMEDIATE: a transaction that reads first and then writes fails at once when another writer came between, and no
-// timeout helps (https://www.sqlite.org/rescode.html#busy_snapshot).
-function atOnce(db: Db, writes: readonly Write[]): unknown[] {
-  db.exec('BEGIN IMMEDIATE')
-  try {
-    const results = writes.map(({ operation }) => operation(db))
-    db.exec('COMMIT')
-    return results
-  } catch (error) {
-    try {
-      db.exec('ROLLBACK')
-    } catch {
-      // SQLite has rolled back by itself, as it does when the disk is full.
-    }
-    throw error
   }
 }
 

@@ -2,11 +2,10 @@
 import type { StatefulDriver, Traits } from '../../driver/driver.js'
 import { createBroker } from './broker.js'
 import { canonicalPath, type SqliteHandle } from './engine.js'
-import { inspect } from './inspect.js'
+import { createFront } from './front.js'
 import { createJobs } from './jobs.js'
 import { settingsOf, type SqliteOptions } from './options.js'
 import { createState } from './state.js'
-import { createStore } from './store.js'
 import { createWorkers } from './workers.js'
 
 export type { SqliteConstructor, SqliteHandle } from './engine.js'
@@ -20,8 +19,7 @@ export { optionsFromUrl } from './options.js'
  */
 export function sqlite(options: SqliteOptions): StatefulDriver<SqliteHandle> {
   const settings = settingsOf(options)
-  const store = createStore(settings)
-  const tables = store.statements((t) => t)
+  const front = createFront(settings)
   const traits: Traits = {
     durable: true,
     shared: true,
@@ -34,16 +32,16 @@ export function sqlite(options: SqliteOptions): StatefulDriver<SqliteHandle> {
   return {
     name: 'sqlite',
     traits,
-    broker: createBroker(store),
-    jobs: createJobs(store),
-    workers: createWorkers(store),
-    state: createState(store),
-    signals: store.signals,
-    connect: store.connect,
-    setup: store.setup,
-    ping: async () => void store.read((db) => db.get('SELECT 1 AS yes')),
-    inspect: async ({ deep = false } = {}) =>
-      store.read((db) => inspect(db, { path: canonicalPath(settings.file), tables: tables(), deep })),
-    close: store.close,
+    broker: createBroker(front),
+    jobs: createJobs(front),
+    workers: createWorkers(front),
+    state: createState(front),
+    signals: { on: (topic, listener) => front.link.onSignal(topic, listener) },
+    connect: front.connect,
+    setup: async () => void (await front.link.control('setup', null)),
+    inspect: ({ deep = false } = {}) =>
+      front.link.read('inspect', { path: canonicalPath(settings.file), durability: settings.durability, deep }),
+    ping: async () => void (await front.link.control('ping', null)),
+    close: front.close,
   }
 }

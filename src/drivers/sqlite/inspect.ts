@@ -5,11 +5,12 @@ import { messageOf } from '../../core/errors.js'
 import type { Finding } from '../../driver/driver.js'
 import { sqliteCode, type Db } from './engine.js'
 import { SCHEMA_VERSION, schemaVersion, type Tables } from './migrations.js'
+import type { Durability } from './options.js'
 
 export interface InspectOptions {
   /** The file's own path, not one that leads to it. */
   readonly path: string
-  readonly tables: Tables
+  readonly durability: Durability
   readonly deep: boolean
 }
 
@@ -20,23 +21,29 @@ const GIB = 1024 * MIB
 const LONG_WAL = 64 * MIB
 /** Free pages are used again, so only many of them are worth an hour without workers. */
 const MUCH_FREE = 256 * MIB
+// https://www.sqlite.org/pragma.html#pragma_auto_vacuum
+const INCREMENTAL = 2
 const LITTLE_SPACE = GIB
 const LITTLE_SHARE = 0.05
 const NO_SPACE = 100 * MIB
 /** Lines of a failed check that a message holds. */
 const NAMED = 3
 
-/** May take minutes with `deep`. */
-export function inspect(db: Db, o: InspectOptions): readonly Finding[] {
-  const volume = volumeOf(o.path)
-  return [
-    checkSchema(db, o.tables),
-    checkDurability(db),
-    checkSize(db, o.path),
-    checkWal(db, o.path),
-    ...(volume ? [checkSpace(volume), checkFileSystem(volume, o.path)] : []),
-    ...(o.deep ? [checkPages(db)] : []),
-  ]
+export function inspectReads(t: Tables) {
+  return {
+    /** May take minutes with `deep`. */
+    inspect(db: Db, o: InspectOptions): readonly Finding[] {
+      const volume = volumeOf(o.path)
+      return [
+        checkSchema(db, t),
+        checkDurability(db, o.durability),
+        checkSize(db, o.path),
+        checkWal(db, o.path),
+        ...(volume ? [checkSpace(volume), checkFileSystem(volume, o.path)] : []),
+        ...(o.deep ? [checkPages(db)] : []),
+      ]
+    },
+  }
 }
 
 function checkSchema(db: Db, tables: Tables): Finding {
@@ -55,17 +62,24 @@ function checkSchema(db: Db, tables: Tables): Finding {
   }
 }
 
-function checkDurability(db: Db): Finding {
+function checkDurability(db: Db, wanted: Durability): Finding {
   const mode = String(db.get('PRAGMA journal_mode')?.['journal_mode'])
   const synchronous = Number(db.get('PRAGMA synchronous')?.['synchronous'])
   const facts = { journalMode: mode, synchronous }
   if (mode === 'wal' && synchronous >= 2)
     return { code: 'durability', level: 'ok', message: 'Write-ahead log, synchronous: FULL.', facts }
+  if (mode === 'wal' && synchronous === 1 && wanted === 'normal')
+    return {
+      code: 'durability',
+      level: 'ok',
+      message: 'Write-ahead log, synchronous: NORMAL, as asked for: a power cut may take the last moments.',
+      facts,
+    }
   return {
     code: 'durability',
     level: 'error',
     message: `The journal mode is ${mode} and synchronous is ${synchronous}, so a power cut may lose jobs.`,
-    advice: 'Something else has changed the file’s mode. Leave it to Millrace: restart the workers.',
+    advice: 'Something else has changed the mode of the file. Restart the workers: opening the file sets it.',
     facts,
   }
 }
@@ -77,7 +91,9 @@ function checkSize(db: Db, path: string): Finding {
   const share = bytes === 0 ? 0 : free / bytes
   const facts = { bytes, freeBytes: free }
   const message = `${basename(path)} has ${size(bytes)}, ${percent(share)} of it free for new jobs.`
-  if (free < MUCH_FREE || share < 0.5) return { code: 'file-size', level: 'ok', message, facts }
+  // Workers give it back by themselves where the file was made by this version.
+  if (free < MUCH_FREE || share < 0.5 || pragma('auto_vacuum') === INCREMENTAL)
+    return { code: 'file-size', level: 'ok', message, facts }
   return {
     code: 'file-size',
     level: 'warning',

@@ -1,6 +1,6 @@
 // Options of the sqlite driver, from code or from a URL such as sqlite:./jobs.db.
 import { toMs, type Duration } from '../../core/duration.js'
-import { ConfigurationError } from '../../core/errors.js'
+import { ConfigurationError, shown } from '../../core/errors.js'
 import { refuseUnknown } from '../../core/task.js'
 import type { SqliteConstructor } from './engine.js'
 
@@ -20,7 +20,20 @@ export interface SqliteOptions {
   maxCrashes?: number
   /** `false`: the file must be there already. Default `true`. */
   create?: boolean
+  /**
+   * `full` (default): what was enqueued or settled survives a power cut. `normal`: it survives the death of the process,
+   * and a power cut may take the last moments; small writes are faster. Processes on one file may differ.
+   */
+  durability?: Durability
+  /**
+   * `false`: the connection lives on the main thread. Default `true`: in a thread of its own, where it blocks nobody, and
+   * where it keeps the lease of a job whose handler blocks the event loop. Without effect when the `engine` cannot be
+   * loaded in a thread.
+   */
+  thread?: boolean
 }
+
+export type Durability = 'full' | 'normal'
 
 /** Options with their defaults; times in milliseconds. */
 export interface SqliteSettings {
@@ -30,11 +43,13 @@ export interface SqliteSettings {
   readonly pollEvery: number
   readonly maxCrashes: number
   readonly create: boolean
+  readonly durability: Durability
+  readonly thread: boolean
 }
 
 /** A wake-up that was lost must not cost more. */
 const LONGEST_POLL = 60_000
-const KNOWN = ['file', 'engine', 'lease', 'pollEvery', 'maxCrashes', 'create']
+const KNOWN = ['file', 'engine', 'lease', 'pollEvery', 'maxCrashes', 'create', 'durability', 'thread']
 
 /** @throws ConfigurationError that names the option and its value. */
 export function settingsOf(options: SqliteOptions): SqliteSettings {
@@ -53,6 +68,9 @@ export function settingsOf(options: SqliteOptions): SqliteSettings {
   const maxCrashes = options.maxCrashes ?? 3
   if (!Number.isInteger(maxCrashes) || maxCrashes < 1)
     throw new ConfigurationError(`maxCrashes: ${maxCrashes} is no whole number of 1 or more.`)
+  const durability = options.durability ?? 'full'
+  if (durability !== 'full' && durability !== 'normal')
+    throw new ConfigurationError(`durability: ${shown(durability)} is neither "full" nor "normal".`)
   return {
     file: options.file,
     engine: options.engine,
@@ -60,12 +78,14 @@ export function settingsOf(options: SqliteOptions): SqliteSettings {
     pollEvery: Math.min(LONGEST_POLL, Math.max(1, toMs(options.pollEvery ?? '1s', 'pollEvery'))),
     maxCrashes,
     create: options.create ?? true,
+    durability,
+    thread: options.thread ?? true,
   }
 }
 
 /**
  * Options of a URL: `sqlite:jobs.db`, `sqlite:./jobs.db`, `sqlite:/var/lib/app/jobs.db`, with `?lease=15s`,
- * `&pollEvery=1s`, `&maxCrashes=3`, `&create=false`.
+ * `&pollEvery=1s`, `&maxCrashes=3`, `&create=false`, `&durability=normal`, `&thread=false`.
  */
 export function optionsFromUrl(url: string): SqliteOptions {
   const [path = '', query = ''] = url.slice('sqlite:'.length).split('?', 2)
@@ -80,9 +100,10 @@ export function optionsFromUrl(url: string): SqliteOptions {
       throw new ConfigurationError(
         `"${url}": there is no setting "${key}". The settings are: ${KNOWN.slice(2).join(', ')}.`,
       )
-    if (key === 'create' && value !== 'true' && value !== 'false')
-      throw new ConfigurationError(`"${url}": create is true or false, not "${value}".`)
-    options[key] = key === 'maxCrashes' ? Number(value) : key === 'create' ? value === 'true' : value
+    const isSwitch = key === 'create' || key === 'thread'
+    if (isSwitch && value !== 'true' && value !== 'false')
+      throw new ConfigurationError(`"${url}": ${key} is true or false, not "${value}".`)
+    options[key] = key === 'maxCrashes' ? Number(value) : isSwitch ? value === 'true' : value
   }
   return options as unknown as SqliteOptions
 }

@@ -1,17 +1,25 @@
 // Writing new jobs: one row each, its unique key in the same step.
-import type { Envelope } from '../../core/envelope.js'
-import type { Receipt } from '../../driver/driver.js'
 import { standing } from '../../driver/receipts.js'
 import type { Db } from './engine.js'
 import type { Tables } from './migrations.js'
+import type { Hooks } from './hooks.js'
+import { ENVELOPE, type Packed, type RareParts } from './packing.js'
 
-/** Adds rows for envelopes; must run inside a transaction. */
-export type Publish = (db: Db, envelopes: readonly Envelope[], now: number) => Receipt[]
+/** The place of an envelope that is no new job, and the id of the job that stands for it. */
+export type Duplicate = readonly [place: number, id: string]
 
-export function createPublish(t: Tables): Publish {
+/** Adds rows for envelopes; must run inside a transaction. Answers which of them are no new jobs. */
+export type Publish = (db: Db, envelopes: Packed) => readonly Duplicate[]
+
+export function createPublish(t: Tables, hooks: Pick<Hooks, 'ready'>): Publish {
+  // What most jobs are, with the least to bind.
+  const insertPlain = `
+    INSERT INTO ${t.jobs} (id, queue, name, state, priority, due_at, body, headers, enqueued_at, keep_completed, keep_dead)
+    VALUES (?, ?, ?, 'ready', ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO NOTHING`
   const insert = `
-    INSERT INTO ${t.jobs} (id, queue, name, state, priority, due_at, body, headers, enqueued_at, expires_at, expires_in,
-      unique_key, unique_until, unique_until_at, holds_key, job_group, keep_completed, keep_dead)
+    INSERT INTO ${t.jobs} (id, queue, name, state, priority, due_at, body, headers, enqueued_at, keep_completed, keep_dead,
+      expires_at, expires_in, unique_key, unique_until, unique_until_at, holds_key, job_group)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO NOTHING`
   const nameOfId = `SELECT name FROM ${t.jobs} WHERE id = ?`
@@ -28,42 +36,64 @@ export function createPublish(t: Tables): Publish {
     return undefined
   }
 
-  function add(db: Db, e: Envelope, now: number): Receipt {
-    if (e.unique) {
-      const same = db.get(nameOfId, e.id)
-      if (same) return standing(e, String(same['name']))
-      const id = holder(db, e.name, e.unique.key, now)
-      if (id !== undefined) return { id, duplicate: true }
+  /** The id of the job that stands for this one already; `undefined` when it is new. */
+  function add(db: Db, values: Packed, at: number, now: number): string | undefined {
+    const text = (place: number) => values[at + place] as string
+    const number = (place: number) => values[at + place] as number
+    const [id, queue, name, body, headers] = [text(0), text(1), text(2), text(3), text(4)]
+    const [priority, enqueuedAt, keepCompleted, keepDead] = [number(5), number(6), number(7), number(8)]
+    const rare = values[at + 9] as string | null
+    const known = () => standing({ id, name }, String(db.get(nameOfId, id)?.['name'])).id
+    if (rare === null && enqueuedAt <= now)
+      // prettier-ignore
+      return db.run(insertPlain, id, queue, name, priority, enqueuedAt, body, headers, enqueuedAt, keepCompleted, keepDead) === 1
+        ? undefined : known()
+
+    const { notBefore, expiresAt, unique, group } = JSON.parse(rare ?? '{}') as RareParts
+    if (unique) {
+      if (db.get(nameOfId, id)) return known()
+      const held = holder(db, name, unique.key, now)
+      if (held !== undefined) return held
     }
-    const due = e.notBefore ?? e.enqueuedAt
-    const until = e.unique?.until
+    const due = notBefore ?? enqueuedAt
+    const until = unique?.until
     const inserted = db.run(
       insert,
-      e.id,
-      e.queue,
-      e.name,
+      id,
+      queue,
+      name,
       due > now ? 'scheduled' : 'ready',
-      e.priority,
+      priority,
       due,
-      e.body,
-      JSON.stringify(e.headers),
-      e.enqueuedAt,
-      e.expiresAt ?? null,
-      e.expiresAt === undefined ? null : e.expiresAt - e.enqueuedAt,
-      e.unique?.key ?? null,
+      body,
+      headers,
+      enqueuedAt,
+      keepCompleted,
+      keepDead,
+      expiresAt ?? null,
+      expiresAt === undefined ? null : expiresAt - enqueuedAt,
+      unique?.key ?? null,
       until === undefined ? null : typeof until === 'number' ? 'time' : until,
-      typeof until === 'number' ? e.enqueuedAt + until : null,
-      e.unique ? 1 : 0,
-      e.group ?? null,
-      e.keep.completed,
-      e.keep.dead,
+      typeof until === 'number' ? enqueuedAt + until : null,
+      unique ? 1 : 0,
+      group ?? null,
     )
-    if (inserted === 1) return { id: e.id, duplicate: false }
-    return standing(e, String(db.get(nameOfId, e.id)?.['name']))
+    return inserted === 1 ? undefined : known()
   }
 
-  return (db, envelopes, now) => {
-    for (const queue of new Set(envelopes.map((e) => e.queue))) db.run(declare, queue, now)
-    return envelopes.map((e) => add(db, e, now))
+  return (db, values) => {
+    const now = Date.now()
+    const queues = new Set<string>()
+    const duplicates: Duplicate[] = []
+    for (let at = 0; at < values.length; at += ENVELOPE) {
+      queues.add(values[at + 1] as string)
+      const id = add(db, values, at, now)
+      if (id !== undefined) duplicates.push([at / ENVELOPE, id])
+    }
+    for (const queue of queues) {
+      db.run(declare, queue, now)
+      hooks.ready(queue)
+    }
+    return duplicates
   }
 }

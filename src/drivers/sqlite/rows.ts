@@ -8,7 +8,7 @@ import type { Row, SqlValue } from './engine.js'
 const number = (value: SqlValue | undefined) => Number(value ?? 0)
 const present = (value: SqlValue | undefined) => value !== null && value !== undefined
 
-export function envelopeOf(row: Row): Envelope {
+function envelopeOf(row: Row): Envelope {
   const unique = uniqueOf(row)
   return {
     id: String(row['id']),
@@ -62,7 +62,7 @@ export function recordOf(row: Row, now: number): JobRecord {
 }
 
 /** Why and since when a job is given back again and again. */
-export function blockedOf(row: Row): { blocked?: { why: ReleaseReason; since: number } } {
+function blockedOf(row: Row): { blocked?: { why: ReleaseReason; since: number } } {
   if (!present(row['blocked'])) return {}
   return { blocked: { why: String(row['blocked']) as ReleaseReason, since: number(row['blocked_since']) } }
 }
@@ -88,6 +88,7 @@ export function conditionOf(q: JobQuery, now: number): { readonly where: string;
     )
   if (q.since !== undefined) add('enqueued_at >= ?', q.since)
   if (q.before !== undefined) add('enqueued_at < ?', q.before)
+  if (q.worker !== undefined) add('worker = ?', q.worker)
   // Written as the partial indexes have them, which serve no other words.
   if (q.suspect !== undefined) add(`state = 'ready' AND suspect = 1`)
   if (q.blocked !== undefined) add('blocked = ?', q.blocked)

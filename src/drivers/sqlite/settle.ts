@@ -4,14 +4,21 @@ import { BLOCKED_FORGOTTEN, type ReleaseReason } from '../../driver/driver.js'
 import type { Db, SqlValue } from './engine.js'
 import type { Tables } from './migrations.js'
 
+/** One hand-over of a job. */
+export interface Run {
+  readonly seq: number
+  readonly id: string
+  readonly run: number
+}
+
 /** Every verb answers whether the run still owned the job. */
 export interface Settle {
-  start(db: Db, id: string, run: number): boolean
-  note(db: Db, id: string, run: number, o: { progress?: number; note?: string }): boolean
-  ack(db: Db, id: string, run: number, o: { result: string | undefined; now: number }): boolean
-  retry(db: Db, id: string, run: number, o: { delay: number; error: JobError; now: number }): boolean
-  dead(db: Db, id: string, run: number, o: { reason: DeadReason; error: JobError; now: number }): boolean
-  release(db: Db, id: string, run: number, o: { delay: number; why: ReleaseReason; now: number }): boolean
+  start(db: Db, r: Run): boolean
+  note(db: Db, r: Run, o: { progress?: number; note?: string }): boolean
+  ack(db: Db, r: Run, result: string | null, now: number): boolean
+  retry(db: Db, r: Run, o: { delay: number; error: JobError; now: number }): boolean
+  dead(db: Db, r: Run, o: { reason: DeadReason; error: JobError; now: number }): boolean
+  release(db: Db, r: Run, o: { delay: number; why: ReleaseReason; now: number }): boolean
   /** Take every job from a worker that is gone. `crashed` counts against those whose start was written. */
   takeBack(db: Db, worker: string, o: { crashed: boolean; now: number }): void
 }
@@ -20,7 +27,8 @@ export interface Settle {
 const SPENT: readonly DeadReason[] = ['failed', 'invalid-output']
 
 export function createSettle(t: Tables, maxCrashes: number): Settle {
-  const mine = `id = ? AND run = ? AND state = 'active'`
+  // Found by the row, told apart by the id: SQLite may give the number of a deleted row to another job.
+  const mine = `seq = ? AND id = ? AND run = ? AND state = 'active'`
   const letGo = `worker = NULL, start_written = 0, progress = NULL, note = NULL`
   // A key that was free from the start of the job on is held again when the job has not run after all, unless it is taken.
   const keyAgain = `(holds_key OR (unique_until IS 'started' AND NOT EXISTS (
@@ -55,32 +63,31 @@ export function createSettle(t: Tables, maxCrashes: number): Settle {
     WHERE ${mine}`
   const start = `UPDATE ${t.jobs} SET start_written = 1 WHERE ${mine}`
   const note = `UPDATE ${t.jobs} SET progress = coalesce(?, progress), note = coalesce(?, note) WHERE ${mine}`
-  const held = `SELECT id, run, start_written, cancelling, crashes FROM ${t.jobs} WHERE state = 'active' AND worker = ?`
+  const held = `SELECT seq, id, run, start_written, cancelling, crashes FROM ${t.jobs} WHERE state = 'active' AND worker = ?`
   const suspect = `
     UPDATE ${t.jobs} SET state = 'ready', suspect = max(suspect, ?), crashes = ?,
       holds_key = CASE WHEN ? THEN holds_key ELSE ${keyAgain} END, ${letGo}
     WHERE ${mine}`
 
   const json = (error: JobError) => JSON.stringify(error)
-  const cancelled = (db: Db, id: string, run: number, now: number) => db.run(cancel, now, now, id, run) === 1
+  const cancelled = (db: Db, r: Run, now: number) => db.run(cancel, now, now, r.seq, r.id, r.run) === 1
   /** Try the verb; a job under cancel is ended instead. */
-  const unlessCancelled = (db: Db, id: string, run: number, now: number, sql: string, ...values: SqlValue[]) =>
-    cancelled(db, id, run, now) || db.run(sql, ...values, id, run) === 1
+  const unlessCancelled = (db: Db, r: Run, now: number, sql: string, ...values: SqlValue[]) =>
+    cancelled(db, r, now) || db.run(sql, ...values, r.seq, r.id, r.run) === 1
 
   const settle: Settle = {
-    start: (db, id, run) => db.run(start, id, run) === 1,
-    note: (db, id, run, o) => db.run(note, o.progress ?? null, o.note ?? null, id, run) === 1,
-    ack: (db, id, run, { result, now }) =>
+    start: (db, r) => db.run(start, r.seq, r.id, r.run) === 1,
+    note: (db, r, o) => db.run(note, o.progress ?? null, o.note ?? null, r.seq, r.id, r.run) === 1,
+    ack: (db, r, result, now) =>
       // The usual case first: it costs one statement.
-      db.run(ack, result ?? null, now, now, now, id, run) === 1 || cancelled(db, id, run, now),
-    retry: (db, id, run, { delay, error, now }) => unlessCancelled(db, id, run, now, retry, now + delay, json(error)),
-    dead: (db, id, run, { reason, error, now }) =>
-      unlessCancelled(db, id, run, now, dead, reason, SPENT.includes(reason) ? 1 : 0, json(error), now, now),
-    release: (db, id, run, { delay, why, now }) =>
+      db.run(ack, result, now, now, now, r.seq, r.id, r.run) === 1 || cancelled(db, r, now),
+    retry: (db, r, { delay, error, now }) => unlessCancelled(db, r, now, retry, now + delay, json(error)),
+    dead: (db, r, { reason, error, now }) =>
+      unlessCancelled(db, r, now, dead, reason, SPENT.includes(reason) ? 1 : 0, json(error), now, now),
+    release: (db, r, { delay, why, now }) =>
       unlessCancelled(
         db,
-        id,
-        run,
+        r,
         now,
         release,
         delay > 0 ? 'scheduled' : 'ready',
@@ -94,15 +101,15 @@ export function createSettle(t: Tables, maxCrashes: number): Settle {
       ),
     takeBack(db, worker, { crashed, now }) {
       for (const job of db.all(held, worker)) {
-        const [id, run] = [String(job['id']), Number(job['run'])]
-        if (cancelled(db, id, run, now)) continue
+        const r = { seq: Number(job['seq']), id: String(job['id']), run: Number(job['run']) }
+        if (cancelled(db, r, now)) continue
         const crashes = Number(job['crashes']) + (crashed && job['start_written'] === 1 ? 1 : 0)
         if (crashes >= maxCrashes && crashes > Number(job['crashes'])) {
           const message = `The process that ran this job died ${crashes} times, the last time in worker ${worker}.`
           const error = { name: 'WorkerCrashed', message, at: now }
-          settle.dead(db, id, run, { reason: 'crashed', error, now })
-          db.run(`UPDATE ${t.jobs} SET crashes = ? WHERE id = ?`, crashes, id)
-        } else db.run(suspect, crashed ? 1 : 0, crashes, crashed ? 1 : 0, id, run)
+          settle.dead(db, r, { reason: 'crashed', error, now })
+          db.run(`UPDATE ${t.jobs} SET crashes = ? WHERE seq = ?`, crashes, r.seq)
+        } else db.run(suspect, crashed ? 1 : 0, crashes, crashed ? 1 : 0, r.seq, r.id, r.run)
       }
     },
   }

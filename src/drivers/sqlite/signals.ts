@@ -1,11 +1,10 @@
-// Wake-ups: at once within a driver, and between processes by watching the folder that holds the file.
+// Wake-ups between processes: watches the folder that holds the file.
 import { watch, type FSWatcher } from 'node:fs'
 import { basename, dirname } from 'node:path'
-import type { Signals } from '../../driver/driver.js'
 
-export interface FileSignals extends Signals {
-  emit(topic: 'work' | 'done'): void
-  close(): void
+export interface FileSignals {
+  /** Watch, or not any more. */
+  watch(on: boolean): void
 }
 
 // The event of a write comes before its commit can be seen, so one look is not enough: looks follow after 1, 2, 4 and
@@ -13,22 +12,17 @@ export interface FileSignals extends Signals {
 const FIRST_LOOK = 1
 const LAST_LOOK = 8
 
-export function createFileSignals(path: () => string): FileSignals {
-  const listeners = { work: new Set<() => void>(), done: new Set<() => void>() }
+export function createFileSignals(path: () => string, changed: () => void): FileSignals {
   let watcher: FSWatcher | undefined
   let timer: NodeJS.Timeout | undefined
   let nextLook = FIRST_LOOK
 
-  const tell = (topic: 'work' | 'done') => {
-    for (const listener of listeners[topic]) listener()
-  }
-  const changed = () => {
+  const onEvent = () => {
     nextLook = FIRST_LOOK
     timer ??= setTimeout(look, nextLook).unref()
   }
   function look(): void {
-    tell('work')
-    tell('done')
+    changed()
     nextLook *= 2
     timer = nextLook <= LAST_LOOK ? setTimeout(look, nextLook).unref() : undefined
   }
@@ -38,7 +32,7 @@ export function createFileSignals(path: () => string): FileSignals {
     const file = basename(path())
     try {
       watcher = watch(dirname(path()), { persistent: false }, (_event, name) => {
-        if (name === null || name.startsWith(file)) changed()
+        if (name === null || name.startsWith(file)) onEvent()
       })
       watcher.on('error', stop) // the slow poll stays
     } catch {
@@ -54,16 +48,9 @@ export function createFileSignals(path: () => string): FileSignals {
   }
 
   return {
-    emit: tell,
-    close: stop,
-    on(topic, listener) {
-      const own = () => listener()
-      if (listeners.work.size + listeners.done.size === 0) start()
-      listeners[topic].add(own)
-      return () => {
-        if (!listeners[topic].delete(own)) return
-        if (listeners.work.size + listeners.done.size === 0) stop()
-      }
+    watch(on) {
+      if (!on) stop()
+      else if (!watcher) start()
     },
   }
 }

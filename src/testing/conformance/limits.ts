@@ -214,7 +214,7 @@ function blockedFor(age: number, driver: StatefulDriver<any>): StatefulDriver<an
       driver.broker.consume({
         ...o,
         onDelivery: (delivery) =>
-          o.onDelivery({ ...delivery, blocked: { why: 'no-handler', since: Date.now() - age } }),
+          o.onDelivery(Object.create(delivery, { blocked: { value: { why: 'no-handler', since: Date.now() - age } } })),
       }),
   }
   return { ...driver, broker }

@@ -1,0 +1,22 @@
+// All cases, in the order in which they are measured and printed.
+import { bulkEnqueue } from './bulk-enqueue.js'
+import type { Case } from './case.js'
+import { drain, drainBesideFinished, drainBesideWaiting } from './drain.js'
+import { idleCpu } from './idle-cpu.js'
+import { latencyCross } from './latency-cross.js'
+import { latencyLocal } from './latency-local.js'
+import { rssGrowth } from './rss-growth.js'
+import { singleEnqueue1, singleEnqueue64 } from './single-enqueue.js'
+
+export const CASES: readonly Case[] = [
+  bulkEnqueue,
+  singleEnqueue1,
+  singleEnqueue64,
+  drain,
+  latencyLocal,
+  latencyCross,
+  idleCpu,
+  drainBesideWaiting,
+  drainBesideFinished,
+  rssGrowth,
+]

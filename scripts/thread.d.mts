@@ -1,0 +1,2 @@
+/** Write src/drivers/sqlite/thread-source.ts anew, if what it is made of has changed. */
+export function writeThreadSource(): void

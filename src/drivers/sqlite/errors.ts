@@ -1,0 +1,45 @@
+// Errors on their way from the thread to the front: what is thrown there is made again here, class, code and all.
+import {
+  BrokerUnavailableError,
+  ClientClosedError,
+  ConfigurationError,
+  JobConflictError,
+  errorFrom,
+  toJobError,
+  type JobError,
+} from '../../core/errors.js'
+
+/** An error as plain data. */
+export interface Packed {
+  readonly error: JobError
+  readonly fields: Readonly<Record<string, unknown>>
+  readonly cause?: JobError
+}
+
+const FIELDS = ['outcome', 'id', 'holder', 'code', 'errcode'] as const
+
+export function packError(thrown: unknown): Packed {
+  const from = (typeof thrown === 'object' && thrown !== null ? thrown : {}) as Record<string, unknown>
+  const fields = Object.fromEntries(FIELDS.filter((key) => key in from).map((key) => [key, from[key]]))
+  const cause = from['cause'] === undefined ? {} : { cause: toJobError(from['cause'], 0) }
+  return { error: toJobError(thrown, 0), fields, ...cause }
+}
+
+export function unpackError({ error, fields, cause: packed }: Packed): Error {
+  const { message } = error
+  const cause = packed && errorFrom(packed)
+  const options = cause === undefined ? undefined : { cause }
+  const text = (key: string) => String(fields[key])
+  switch (error.code) {
+    case 'ERR_BROKER_UNAVAILABLE':
+      return new BrokerUnavailableError(message, { outcome: fields['outcome'] as 'not-sent' | 'unknown', cause })
+    case 'ERR_CONFIGURATION':
+      return new ConfigurationError(message, options)
+    case 'ERR_JOB_CONFLICT':
+      return new JobConflictError(message, { id: text('id'), holder: text('holder') })
+    case 'ERR_CLIENT_CLOSED':
+      return new ClientClosedError(message)
+    default:
+      return Object.assign(errorFrom(error), fields)
+  }
+}

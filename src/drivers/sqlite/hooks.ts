@@ -1,0 +1,15 @@
+// What operations on the database need besides the database.
+
+/** What an operation tells the back beside its answer. */
+export interface Hooks {
+  /** There may be something to take in this queue, or in any. */
+  ready(queue?: string): void
+  /** Something has finished. */
+  done(): void
+  log(level: 'debug' | 'info' | 'warn', message: string, fields: Record<string, unknown>): void
+}
+
+export interface OperationSettings {
+  readonly lease: number
+  readonly maxCrashes: number
+}

@@ -1,0 +1,43 @@
+// Every operation on the database by its name: plain data in, plain data out, so that it can run in a thread. Reads run
+// outside a transaction, writes inside one that they share with their neighbours.
+import type { Db } from './engine.js'
+import { brokerReads, brokerWrites } from './broker-sql.js'
+import type { Hooks, OperationSettings } from './hooks.js'
+import { inspectReads } from './inspect.js'
+import { jobReads, jobWrites } from './jobs-sql.js'
+import { createKeep, logReads } from './logs.js'
+import type { Tables } from './migrations.js'
+import { createPublish } from './publish.js'
+import { createSettle } from './settle.js'
+import { stateReads, stateWrites } from './state-sql.js'
+import { workerReads, workerWrites } from './workers-sql.js'
+
+export function createReads(t: Tables) {
+  return {
+    ...brokerReads(t),
+    ...jobReads(t),
+    ...logReads(t),
+    ...stateReads(t),
+    ...workerReads(t),
+    ...inspectReads(t),
+  }
+}
+
+export function createWrites(t: Tables, settings: OperationSettings, hooks: Hooks) {
+  const settle = createSettle(t, settings.maxCrashes)
+  const publish = createPublish(t, hooks)
+  return {
+    publish,
+    ...brokerWrites(t, { settle, publish, keep: createKeep(t, settle), hooks }),
+    ...jobWrites(t, hooks),
+    ...stateWrites(t),
+    ...workerWrites(t, settle, settings, hooks),
+  }
+}
+
+export type Reads = ReturnType<typeof createReads>
+export type Writes = ReturnType<typeof createWrites>
+export type ReadVerb = keyof Reads
+export type WriteVerb = keyof Writes
+export type ArgsOf<F> = F extends (db: Db, args: infer A) => unknown ? A : never
+export type ValueOf<F> = F extends (db: Db, args: never) => infer V ? V : never
