@@ -1,5 +1,6 @@
 // `createClient` and `connect`: puts a driver, a client and its workers together. The only place that knows drivers by name.
 import { createClientParts, type ClientParts } from './client/client.js'
+import type { Surroundings } from './client/session.js'
 import type { ClientCore, ClientOptions, Target } from './client/types.js'
 import type { Duration } from './core/duration.js'
 import { ClientClosedError, ConfigurationError, UnsupportedError } from './core/errors.js'
@@ -31,7 +32,12 @@ export function createClient(url?: string, o?: ClientOptions): Client
 export function createClient<Tx = never>(target: Target<Tx>, o?: ClientOptions): Client<Tx>
 export function createClient<Tx>(target?: string | Target<Tx>, o: ClientOptions = {}): Client<Tx> {
   if (typeof target === 'string') schemeOf(target)
-  const parts = createClientParts<Tx>(() => loadDriver(target ?? urlFromEnvironment()), o)
+  return clientOn<Tx>(() => loadDriver(target ?? urlFromEnvironment()), o)
+}
+
+/** A client on the driver that `load` gives, which is called once, at first use. */
+export function clientOn<Tx>(load: () => Promise<Driver<Tx>>, o: ClientOptions, around?: Surroundings): Client<Tx> {
+  const parts = createClientParts<Tx>(load, o, around)
   /** Workers, also those that are still starting. */
   const workers = new Set<Promise<Worker>>()
   let closing: Promise<void> | undefined

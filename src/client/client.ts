@@ -6,7 +6,7 @@ import { jobsOf } from './job.js'
 import { createJobVerbs } from './jobs.js'
 import { createQueueVerbs } from './queues.js'
 import { createResults, type ResultWaiters } from './result.js'
-import { createSession, type Session } from './session.js'
+import { createSession, type Session, type Surroundings } from './session.js'
 import type { ClientCore, ClientOptions } from './types.js'
 import { createWorkerVerbs } from './workers.js'
 
@@ -18,8 +18,12 @@ export interface ClientParts<Tx> {
 }
 
 /** @param load gives the driver; called once, at first use. */
-export function createClientParts<Tx>(load: () => Promise<Driver<Tx>>, options: ClientOptions): ClientParts<Tx> {
-  const session = createSession(load, options)
+export function createClientParts<Tx>(
+  load: () => Promise<Driver<Tx>>,
+  options: ClientOptions,
+  around?: Surroundings,
+): ClientParts<Tx> {
+  const session = createSession(load, options, around)
   const results = createResults(session)
   return {
     session,

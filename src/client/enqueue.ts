@@ -38,15 +38,15 @@ export interface Parent {
 
 export function createProducer<Tx>(session: Session<Tx>, results: Results, parent?: Parent): Producer<Tx> {
   function build(task: AnyTask, spec: TaskSpec, input: unknown, o: Options): Envelope {
-    const now = Date.now()
+    const now = session.around.now()
     const body = encode(input, `Input of task "${task.name}"`)
     const notBefore = dueTime(o, now)
     const { unique: keyOf, group: groupOf } = spec
     const given = o.unique ?? (keyOf && callerFunction(task, 'unique', () => keyOf(input)))
     const unique = o.unique !== undefined || keyOf ? uniqueClaim(given as string | Unique) : undefined
     const group = o.group ?? (groupOf && callerFunction(task, 'group', () => groupOf(input)))
-    return {
-      id: o.id === undefined ? newId(now) : checkKey('The job id', o.id),
+    const envelope: Envelope = {
+      id: o.id === undefined ? newId() : checkKey('The job id', o.id),
       queue: spec.queue,
       name: task.name,
       body,
@@ -59,6 +59,8 @@ export function createProducer<Tx>(session: Session<Tx>, results: Results, paren
       ...(unique && { unique }),
       ...(group !== undefined && { group: checkKey('The group', group) }),
     }
+    session.around.made?.(envelope, o)
+    return envelope
   }
 
   async function publish(task: AnyTask, envelopes: readonly Envelope[]): Promise<Job<any>[]> {

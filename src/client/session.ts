@@ -1,16 +1,30 @@
 // What the parts of a client share: the driver, dialled at first use, and the options with their defaults.
 import { toMs } from '../core/duration.js'
+import type { Envelope } from '../core/envelope.js'
 import { ClientClosedError, ConfigurationError, UnsupportedError } from '../core/errors.js'
 import { checkName } from '../core/name.js'
 import { keepMs, refuseUnknown } from '../core/task.js'
 import type { Driver, StatefulDriver } from '../driver/driver.js'
 import { guard } from '../driver/guard.js'
 import { createLogger, unbreakable, type Logger } from '../observe/log.js'
-import type { ClientOptions } from './types.js'
+import type { ClientOptions, EnqueueOptions } from './types.js'
 
 const DAY = 86_400_000
 
+/** What a client finds around it, besides its driver: time and chance. A test brings its own. */
+export interface Surroundings {
+  /** Epoch milliseconds. */
+  now(): number
+  /** From 0 to 1, drawn anew for each call. */
+  random(): number
+  /** Told of every envelope that is made, and the options it was made of, before it is published. */
+  readonly made?: (envelope: Envelope, options: EnqueueOptions<any>) => void
+}
+
+const REAL: Surroundings = { now: () => Date.now(), random: () => Math.random() }
+
 export interface Session<Tx> {
+  readonly around: Surroundings
   readonly log: Logger
   readonly keep: { readonly completed: number; readonly dead: number }
   /** The driver, connected. Dials at the first call, and again after one that failed. */
@@ -24,7 +38,7 @@ export interface Session<Tx> {
 const KNOWN = ['namespace', 'migrate', 'log', 'publishTimeout', 'retention']
 
 /** @param load gives the driver; called once, at first use. */
-export function createSession<Tx>(load: () => Promise<Driver<Tx>>, options: ClientOptions): Session<Tx> {
+export function createSession<Tx>(load: () => Promise<Driver<Tx>>, options: ClientOptions, around = REAL): Session<Tx> {
   refuseUnknown('createClient()', options, KNOWN)
   const keep = { completed: DAY, dead: 30 * DAY, ...keepMs(options.retention) }
   const publishTimeout = toMs(options.publishTimeout ?? '10s', 'publishTimeout')
@@ -47,6 +61,7 @@ export function createSession<Tx>(load: () => Promise<Driver<Tx>>, options: Clie
   }
 
   return {
+    around,
     log,
     keep,
     get closed() {

@@ -86,7 +86,7 @@ export function retryPolicy(retry: Retry | false | undefined): RetryPolicy {
 
 /**
  * Milliseconds to wait after attempt number `attempt` (1 is the first) failed.
- * @param random a number from 0 up to 1, drawn anew for each call.
+ * @param random a number from 0 to 1, drawn anew for each call.
  */
 export function retryDelay(policy: RetryPolicy, attempt: number, error: Error, random: number): number {
   const { backoff } = policy

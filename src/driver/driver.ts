@@ -90,7 +90,7 @@ export interface Delivery<Tx = never> {
   /** A worker died with this job in hand: call `start()` before the handler. */
   readonly suspect: boolean
   /** It was given back before, for this reason, again and again since then; not if nobody looked at it for long. */
-  readonly blocked?: { readonly why: ReleaseReason; readonly since: number }
+  readonly blocked?: { readonly why: ReleaseReason; readonly since: number } | undefined
   /**
    * The handler is about to begin. `false`: this process did not answer, and the driver has given the job back in its
    * place; then nothing may be done with it any more. A driver that never does that leaves it out.

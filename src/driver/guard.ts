@@ -85,12 +85,6 @@ function guardBroker<Tx>(driver: Driver<Tx>, span: Span, open: () => void): Brok
 
 /** A class for once: there are as many of these as there are jobs, and methods of a class are made only once. */
 class GuardedDelivery<Tx> implements Delivery<Tx> {
-  readonly envelope: Envelope
-  readonly run: number
-  readonly attempt: number
-  readonly crashes: number
-  readonly suspect: boolean
-  readonly blocked?: NonNullable<Delivery<Tx>['blocked']>
   private readonly own: Delivery<Tx>
   private readonly driver: Driver<Tx>
   private readonly span: Span
@@ -100,12 +94,25 @@ class GuardedDelivery<Tx> implements Delivery<Tx> {
     this.own = own
     this.driver = driver
     this.span = span
-    this.envelope = own.envelope
-    this.run = own.run
-    this.attempt = own.attempt
-    this.crashes = own.crashes
-    this.suspect = own.suspect
-    if (own.blocked) this.blocked = own.blocked
+  }
+
+  get envelope(): Envelope {
+    return this.own.envelope
+  }
+  get run(): number {
+    return this.own.run
+  }
+  get attempt(): number {
+    return this.own.attempt
+  }
+  get crashes(): number {
+    return this.own.crashes
+  }
+  get suspect(): boolean {
+    return this.own.suspect
+  }
+  get blocked(): Delivery<Tx>['blocked'] {
+    return this.own.blocked
   }
 
   begin(): boolean {

@@ -57,7 +57,7 @@ export class JobContext implements Context {
     const { parts, delivery } = this.#o
     const { id: job, name: task } = delivery.envelope
     const fields = { job, task, attempt: delivery.attempt }
-    return (this.#log ??= tee(withFields(parts.session.log, fields), (...line) => keepLine(delivery, ...line)))
+    return (this.#log ??= tee(withFields(parts.session.log, fields), (...line) => keepLine(this.#o, ...line)))
   }
 
   get progress(): Context['progress'] {
@@ -87,11 +87,11 @@ export class JobContext implements Context {
 }
 
 /** Debug lines are for who reads the log of the process; the others stay with the job. */
-function keepLine(delivery: Delivery<any>, level: keyof Logger, o: object | string, m?: string): void {
+function keepLine({ delivery, parts }: ContextOptions, level: keyof Logger, o: object | string, m?: string): void {
   if (level === 'debug') return
   try {
     const text = cut(oneLine(textOf(o, m)), LINE_LENGTH)
-    delivery.note({ log: [{ at: Date.now(), level, text, attempt: delivery.attempt }] })
+    delivery.note({ log: [{ at: parts.session.around.now(), level, text, attempt: delivery.attempt }] })
   } catch {
     // a field whose getter throws: a job must not fail for its log
   }

@@ -19,7 +19,7 @@ import type { Pulse } from '../driver/pulse.js'
 import { Attempt, type Outcome } from './attempt.js'
 import { JobContext } from './context.js'
 import type { WorkerPlan } from './define.js'
-import { createDeadlines } from './deadlines.js'
+import { createDeadlines, type Deadlines } from './deadlines.js'
 import { createSettling } from './settling.js'
 import type { BoundHandler, Context } from './types.js'
 
@@ -74,6 +74,8 @@ export function createExecutor<Tx>(o: {
   /** How long a handler may go on after its timeout before it counts as abandoned. */
   readonly grace: number
   readonly pulse: Pulse
+  /** Shared with other executors; default: of its own. */
+  readonly deadlines?: Deadlines
 }): Executor<Tx> {
   const { session } = o.parts
   const { log } = session
@@ -81,7 +83,7 @@ export function createExecutor<Tx>(o: {
   const running = new Set<Running<Tx>>()
   const afterwards = new Set<Promise<void>>()
   const patience = new AbortController()
-  const deadlines = createDeadlines()
+  const deadlines = o.deadlines ?? createDeadlines()
   let abandoned = 0
   /** When the log last said that a task has no handler here: once a minute is enough. */
   const toldNoHandler = new Map<string, number>()
@@ -93,7 +95,7 @@ export function createExecutor<Tx>(o: {
     const bound = o.plan.handlers.get(envelope.name)
     if (one.why !== undefined) await putBack(delivery, one)
     else if (!bound) await noHandler(delivery)
-    else if (envelope.expiresAt !== undefined && envelope.expiresAt <= Date.now())
+    else if (envelope.expiresAt !== undefined && envelope.expiresAt <= session.around.now())
       await die(delivery, bound, 'expired', expired(envelope.expiresAt))
     else if (!delivery.suspect || (await untilDone(delivery, () => delivery.start()))) {
       const attempt = begin(one, bound)
@@ -147,7 +149,7 @@ export function createExecutor<Tx>(o: {
     const { retry } = specOf(bound.task)
     const later = hasCode(thrown, 'ERR_RETRY_LATER') ? laterDelay(thrown as RetryLaterError) : undefined
     if (later !== undefined) {
-      if (envelope.expiresAt !== undefined && Date.now() + later >= envelope.expiresAt)
+      if (envelope.expiresAt !== undefined && session.around.now() + later >= envelope.expiresAt)
         await die(delivery, bound, 'expired', thrown, context)
       else await untilDone(delivery, () => delivery.release({ delay: later, why: 'later' }))
     } else if (hasCode(thrown, 'ERR_NON_RETRYABLE') || attempt >= retry.maxAttempts)
@@ -158,14 +160,14 @@ export function createExecutor<Tx>(o: {
         { job: envelope.id, task: envelope.name, error: messageOf(thrown), again: `${delay}ms` },
         `Attempt ${attempt} of ${retry.maxAttempts} failed.`,
       )
-      await untilDone(delivery, () => delivery.retry({ delay, error: toJobError(thrown, Date.now()) }))
+      await untilDone(delivery, () => delivery.retry({ delay, error: toJobError(thrown, session.around.now()) }))
     }
   }
 
   /** A backoff function of the user may throw; the job must not be lost for it. */
   function backoff(policy: RetryPolicy, attempt: number, error: Error): number {
     try {
-      return retryDelay(policy, attempt, error, Math.random())
+      return retryDelay(policy, attempt, error, session.around.random())
     } catch (cause) {
       log.error({ error: messageOf(cause) }, 'The `backoff` function failed; the job is tried again after 1 minute.')
       return 60_000
@@ -181,7 +183,7 @@ export function createExecutor<Tx>(o: {
   ) {
     const { id, name } = delivery.envelope
     log.error({ job: id, task: name, reason, error: messageOf(thrown) }, 'The job is dead.')
-    const error = toJobError(thrown, Date.now())
+    const error = toJobError(thrown, session.around.now())
     if (!(await untilDone(delivery, () => delivery.dead({ reason, error })))) return
     if (!bound.options.onDead) return
     // Beside the next job: what it does, and how long, must not keep a slot.
@@ -204,9 +206,9 @@ export function createExecutor<Tx>(o: {
 
   async function noHandler(delivery: Delivery<Tx>): Promise<void> {
     const { id, name, queue } = delivery.envelope
-    const waited = delivery.blocked?.why === 'no-handler' ? Date.now() - delivery.blocked.since : 0
+    const waited = delivery.blocked?.why === 'no-handler' ? session.around.now() - delivery.blocked.since : 0
     if (waited >= NO_HANDLER_LIMIT) {
-      const error = toJobError(new Error(`No worker had a handler for task "${name}" for a day.`), Date.now())
+      const error = toJobError(new Error(`No worker had a handler for task "${name}" for a day.`), session.around.now())
       log.error({ job: id, task: name, queue }, 'The job is dead: no worker has a handler for its task.')
       await untilDone(delivery, () => delivery.dead({ reason: 'no-handler', error }))
       return

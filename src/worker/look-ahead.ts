@@ -12,7 +12,7 @@ export interface LookAhead {
 
 /** Jobs taken ahead should have begun after about so many milliseconds. */
 const HORIZON = 5
-const MOST = 1000
+const MOST = 1500
 /** Weight of the newest handler in the moving average; a slow one counts at once, for it may be the first of many. */
 const NEWEST = 0.05
 

@@ -42,6 +42,8 @@ declare global {
   const reply: { code(status: number): { send(text: string): void } }
   function openSmtp(): Promise<{ send(to: string, template: string, o: object): Promise<void>; close(): Promise<void> }>
   function mine(o: OpenOptions): StatefulDriver
+  function test(name: string, body: () => Promise<void>): void // jest's
+  function expect(value: unknown): { toEqual(expected: unknown): void }
 }
 `
 
@@ -69,6 +71,7 @@ describe('the code on a page', () => {
     'docs/operating.md',
     'docs/drivers.md',
     'docs/errors.md',
+    'docs/guides/testing.md',
     'docs/performance.md',
     'ARCHITECTURE.md',
   ])(
@@ -106,5 +109,27 @@ describe('docs/start.md', () => {
     expect([await caller.ended, caller.output().split('\n').at(-1)]).toEqual([0, '{"text":"Hello, Ada!"}'])
     worker.process.kill('SIGTERM')
     expect(await worker.ended).toBe(0)
+  }, 60_000)
+})
+
+describe('docs/guides/testing.md', () => {
+  beforeEach(() => {
+    for (const { file, code } of blocksOf('docs/guides/testing.md')) writeFileSync(join(dir, file), code)
+    writeFileSync(join(dir, 'package.json'), '{"type":"module"}')
+    writeFileSync(join(dir, 'vitest.config.mjs'), 'export default {}') // not this repository's
+    symlinkSync(join(ROOT, 'node_modules'), join(dir, 'node_modules'))
+  })
+
+  it('passes its own tests in vitest', async () => {
+    const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs')
+    const files = ['handler', 'enqueued', 'flow', 'faults', 'outage', 'shop.jest']
+    const args = ['run', '--root', dir, '--globals', ...files.map((name) => `${name}.test.ts`)]
+    const run = startNode([vitest, ...args], { cwd: dir, env: { NO_COLOR: '1', FORCE_COLOR: '0' } })
+    expect([await run.ended, run.output()]).toEqual([0, expect.stringMatching(/Tests +8 passed/)])
+  }, 60_000)
+
+  it('passes its own test in node:test, and the process ends by itself', async () => {
+    const run = startNode(['--import', 'jiti/register', '--test', 'shop.node.test.ts'], { cwd: dir })
+    expect([await run.ended, run.output()]).toEqual([0, expect.stringMatching(/pass 1$/m)])
   }, 60_000)
 })

@@ -1,9 +1,11 @@
 // What users write, and what the compiler must say to it. Compiled against dist/ by types.test.ts, never run.
-// Left out because this version does not have them: events (defineEvent, on, match, route, publish) and schedules.
+// Left out because this version does not have them: events (defineEvent, on, match, route, publish, and the test client's
+// published) and schedules.
 import { z } from 'zod'
 import * as v from 'valibot'
 import { type } from 'arktype'
 import * as m from 'millrace'
+import * as kit from 'millrace/testing'
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
 declare function same<A, B>(ok: Equal<A, B>): void
 declare const client: m.Client
@@ -195,6 +197,41 @@ function needsTx(c: m.Client<PgTx>) {
 void needsTx(pg)
 // @ts-expect-error a plain client has no transactions
 void needsTx(lite)
+
+// tests
+const t = kit.createTestClient({ worker: { handlers: [mail] }, now: new Date(), faults: [{ at: 'ack', do: 'crash' }] })
+kit.createTestClient({ worker: m.defineWorker({ handlers: mail }) })
+const sent = t.enqueued(t1)
+same<(typeof sent)[number]['input'], { n: string; d?: number | undefined; o?: string | undefined }>(true)
+same<(typeof sent)[number]['options'], m.EnqueueOptions>(true)
+const counts = await t.runAll()
+same<(typeof counts)['retried'], number>(true)
+same<Awaited<ReturnType<typeof t.advance>>, kit.RunCounts>(true)
+void service(t)
+void needsTx(t) // it fits where a client with transactions is asked
+// @ts-expect-error unknown unit
+await t.advance('5 parsecs')
+// @ts-expect-error this version has no events
+t.published(t1)
+const h1 = m.handle(t1, () => ({ when: '2026-01-01' }))
+same<Awaited<ReturnType<typeof kit.runHandler<{ n: string }, { when: Date }>>>, { when: Date }>(true)
+const r1 = await kit.runHandler(h1, { n: '1' }, { job: { attempt: 2 }, enqueue: t.enqueue })
+same<typeof r1, { when: Date }>(true)
+// @ts-expect-error wrong input
+await kit.runHandler(h1, { n: 1 })
+// @ts-expect-error no such part of a job
+await kit.runHandler(h1, { n: '1' }, { job: { tries: 2 } })
+await kit.runHandler(
+  m.handle(ping, () => {}),
+  undefined,
+)
+const faulty = kit.withFaults(postgres({}), [{ at: 'publish', do: { delay: '1s' }, when: 'after', task: t1, times: 2 }])
+const overFaulty = m.createClient(faulty)
+same<typeof overFaulty, m.Client<PgTx>>(true)
+same<ReturnType<typeof faulty.pendingFaults>, readonly kit.Fault[]>(true)
+// @ts-expect-error no such fault
+kit.withFaults(faulty, [{ at: 'ack', do: 'explode' }])
+
 {
   await using c = await m.connect('memory:')
   void c

@@ -17,24 +17,26 @@ export function createBroker(table: () => Table): Broker {
   function claim(queue: string, worker: string, credit: () => number, suspects: boolean): Row[] {
     // Without a beat nobody would notice our death.
     if (!table().workers.has(worker)) return []
-    const ready = ofQueue(queue).filter((row) => stateNow(row) === 'ready')
+    const now = table().now()
+    const ready = ofQueue(queue).filter((row) => stateNow(row, now) === 'ready')
     const suspect = suspects ? ready.filter((row) => row.suspect).slice(0, 1) : []
     const rest = ready.filter((row) => !row.suspect).sort(byOrder)
     const taken = [...suspect, ...rest].slice(0, Math.max(0, credit()))
     for (const row of taken) {
-      move(row, 'start')
+      move(row, 'start', now)
       row.run += 1
       row.worker = worker
-      row.startedAt = Date.now()
+      row.startedAt = now
       if (row.envelope.unique?.until === 'started') row.holdsKey = false
     }
     return taken
   }
 
   function nextDueIn(queue: string): { nextDueIn?: number } {
-    const times = ofQueue(queue).filter((row) => stateNow(row) === 'scheduled')
+    const now = table().now()
+    const times = ofQueue(queue).filter((row) => stateNow(row, now) === 'scheduled')
     const earliest = Math.min(...times.map((row) => row.dueAt))
-    return earliest === Infinity ? {} : { nextDueIn: earliest - Date.now() }
+    return earliest === Infinity ? {} : { nextDueIn: earliest - now }
   }
 
   return {
@@ -80,10 +82,11 @@ export function createBroker(table: () => Table): Broker {
     },
     async stats({ queue }) {
       const rows = ofQueue(queue)
-      const [now, states] = [Date.now(), rows.map((row) => stateNow(row))]
+      const now = table().now()
+      const states = rows.map((row) => stateNow(row, now))
       const count = (test: (row: Row, state: string) => boolean) =>
         rows.filter((row, i) => test(row, states[i]!)).length
-      const oldest = Math.min(...rows.filter((row) => stateNow(row) === 'ready').map((row) => row.dueAt))
+      const oldest = Math.min(...rows.filter((_, i) => states[i] === 'ready').map((row) => row.dueAt))
       return {
         ready: count((_, state) => state === 'ready'),
         scheduled: count((row, state) => state === 'scheduled' && row.attempts === 0),
@@ -117,7 +120,7 @@ function deliveryOf(table: Table, row: Row, settled: (delivery: PolledDelivery<n
   /** Settle: fenced by the run, and a cancelled job ends cancelled whatever the verb. */
   const end = async (write: (now: number) => void): Promise<void> => {
     const owned = mine()
-    const now = Date.now()
+    const now = table.now()
     if (owned && row.cancelling) finish(row, 'cancel', now)
     else if (owned) write(now)
     settled(delivery)
@@ -131,7 +134,7 @@ function deliveryOf(table: Table, row: Row, settled: (delivery: PolledDelivery<n
     attempt: row.attempts + 1,
     crashes: row.crashes,
     suspect: row.suspect,
-    ...(row.blocked && row.dueAt > Date.now() - BLOCKED_FORGOTTEN && { blocked: row.blocked }),
+    ...(row.blocked && row.dueAt > table.now() - BLOCKED_FORGOTTEN && { blocked: row.blocked }),
     lose(why) {
       lost.lose(why)
       if (why !== 'cancelled') settled(delivery)

@@ -16,13 +16,19 @@ export interface MemoryOptions {
   lease?: Duration
   /** After how many crashes a job is dead; default 3. */
   maxCrashes?: number
+  /**
+   * Where its time comes from, in epoch milliseconds. When a clock jumps, the next look comes with the next job, or within
+   * a second.
+   * @internal
+   */
+  now?: () => number
 }
 
 const shared = new Map<string, Table>()
 
 /** A driver whose jobs live in this process and end with it. */
 export function memory(options: MemoryOptions = {}): StatefulDriver {
-  refuseUnknown('memory()', options, ['name', 'lease', 'maxCrashes'])
+  refuseUnknown('memory()', options, ['name', 'lease', 'maxCrashes', 'now'])
   const lease = toMs(options.lease ?? '15s', 'lease')
   const traits: Traits = {
     durable: false,
@@ -33,7 +39,7 @@ export function memory(options: MemoryOptions = {}): StatefulDriver {
     transactions: 'none',
     lease,
   }
-  let table: Table = createTable(options.maxCrashes ?? 3)
+  let table: Table = createTable(options.maxCrashes ?? 3, options.now ?? (() => Date.now()))
   let connected = false
   const own = () => table
   return {

@@ -5,7 +5,7 @@ import type { JobQuery, Jobs, Moved } from '../../driver/driver.js'
 import { finish, move, recordOf, stateNow, type Row, type Table } from './table.js'
 
 export function createJobs(table: () => Table): Jobs {
-  const matching = (q: JobQuery) => [...table().rows.values()].filter((row) => matches(row, q)).reverse()
+  const matching = (q: JobQuery) => [...table().rows.values()].filter((row) => matches(row, q, table().now())).reverse()
   const page = (q: JobQuery & { limit: number; cursor?: string }) => {
     const before = q.cursor === undefined ? Infinity : Number(q.cursor)
     if (Number.isNaN(before))
@@ -18,7 +18,7 @@ export function createJobs(table: () => Table): Jobs {
 
   function moveOne(row: Row, to: 'ready' | 'cancelled' | 'deleted'): Moved | undefined {
     const { id, name, unique } = row.envelope
-    const now = Date.now()
+    const now = table().now()
     const waiting = row.state === 'ready' || row.state === 'scheduled'
     if (to === 'deleted') {
       if (row.state === 'active') return undefined
@@ -45,10 +45,10 @@ export function createJobs(table: () => Table): Jobs {
         .map((id) => table().rows.get(id))
         .filter((row) => row !== undefined)
         .filter((row) => !finished || isFinished(row.state))
-        .map(recordOf),
+        .map((row) => recordOf(row, table().now())),
     async list(q) {
       const { rows, cursor } = page(q)
-      return { jobs: rows.map(recordOf), ...(cursor !== undefined && { cursor }) }
+      return { jobs: rows.map((row) => recordOf(row, table().now())), ...(cursor !== undefined && { cursor }) }
     },
     count: async (q) => matching(q).length,
     async move(q) {
@@ -58,7 +58,7 @@ export function createJobs(table: () => Table): Jobs {
       return { moved, ...(cursor !== undefined && { cursor }) }
     },
     async prune({ limit }) {
-      const now = Date.now()
+      const now = table().now()
       const over = [...table().rows.values()].filter((row) => (row.pruneAt ?? Infinity) <= now).slice(0, limit)
       for (const row of over) table().rows.delete(row.envelope.id)
       return over.length
@@ -70,7 +70,7 @@ export function createJobs(table: () => Table): Jobs {
 
 /** An operator's retry: fresh attempts and a fresh life time; the run number goes on. */
 function revive(row: Row, now: number): void {
-  move(row, 'revive')
+  move(row, 'revive', now)
   row.suspect = row.reason === 'crashed'
   row.dueAt = now
   row.attempts = 0
@@ -83,14 +83,14 @@ function revive(row: Row, now: number): void {
   if (row.envelope.expiresAt !== undefined) row.expiresAt = now + (row.envelope.expiresAt - row.envelope.enqueuedAt)
 }
 
-function matches(row: Row, q: JobQuery): boolean {
+function matches(row: Row, q: JobQuery, now: number): boolean {
   const { envelope } = row
   const last = row.errors.at(-1)
   return (
     (q.ids?.includes(envelope.id) ?? true) &&
     (q.name === undefined || q.name === envelope.name) &&
     (q.queue === undefined || q.queue === envelope.queue) &&
-    (q.states?.includes(stateNow(row)) ?? true) &&
+    (q.states?.includes(stateNow(row, now)) ?? true) &&
     (q.reason === undefined || q.reason === row.reason) &&
     (q.group === undefined || q.group === envelope.group) &&
     (q.error === undefined ||

@@ -5,7 +5,7 @@ import type { Table } from './table.js'
 export function createState(table: () => Table): State {
   const alive = (key: string) => {
     const entry = table().state.get(key)
-    if (entry?.expiresAt !== undefined && entry.expiresAt <= Date.now()) table().state.delete(key)
+    if (entry?.expiresAt !== undefined && entry.expiresAt <= table().now()) table().state.delete(key)
     return table().state.get(key)
   }
   const entryOf = (key: string) => {
@@ -19,7 +19,7 @@ export function createState(table: () => Table): State {
       if (expect === 'absent' ? current !== undefined : expect !== undefined && current?.version !== expect)
         return undefined
       const version = ++table().version
-      table().state.set(key, { value, version, expiresAt: ttl === undefined ? undefined : Date.now() + ttl })
+      table().state.set(key, { value, version, expiresAt: ttl === undefined ? undefined : table().now() + ttl })
       return version
     },
     async delete({ key, expect }) {

@@ -46,6 +46,8 @@ export interface Table {
   readonly state: Map<string, { value: string; version: number; expiresAt: number | undefined }>
   readonly workers: Map<string, { beat: number; beatAt: number; info: string; stopping: boolean }>
   readonly maxCrashes: number
+  /** Epoch milliseconds. */
+  now(): number
   version: number
   /** All, or none. @throws JobConflictError */
   add(envelopes: readonly Envelope[]): Receipt[]
@@ -55,7 +57,7 @@ export interface Table {
   emit(topic: 'work' | 'done'): void
 }
 
-export function createTable(maxCrashes: number): Table {
+export function createTable(maxCrashes: number, now: () => number): Table {
   const rows = new Map<string, Row>()
   const queues = new Set<string>()
   const listeners = { work: new Set<() => void>(), done: new Set<() => void>() }
@@ -63,7 +65,8 @@ export function createTable(maxCrashes: number): Table {
 
   const holder = (name: string, key: string) => {
     for (const row of rows.values())
-      if (row.holdsKey && row.envelope.name === name && row.envelope.unique?.key === key && !keyIsOver(row)) return row
+      if (row.holdsKey && row.envelope.name === name && row.envelope.unique?.key === key && !keyIsOver(row, now()))
+        return row
     return undefined
   }
 
@@ -73,6 +76,7 @@ export function createTable(maxCrashes: number): Table {
     state: new Map(),
     workers: new Map(),
     maxCrashes,
+    now,
     version: 0,
     holder,
     add(envelopes) {
@@ -86,7 +90,7 @@ export function createTable(maxCrashes: number): Table {
         if (same) return standing(envelope, same.envelope.name)
         const held = envelope.unique && holder(envelope.name, envelope.unique.key)
         if (held) return { id: held.envelope.id, duplicate: true }
-        rows.set(envelope.id, newRow(envelope, ++seq))
+        rows.set(envelope.id, newRow(envelope, ++seq, now()))
         return { id: envelope.id, duplicate: false }
       })
     },
@@ -101,12 +105,12 @@ export function createTable(maxCrashes: number): Table {
   }
 }
 
-function newRow(envelope: Envelope, seq: number): Row {
+function newRow(envelope: Envelope, seq: number, now: number): Row {
   const dueAt = envelope.notBefore ?? envelope.enqueuedAt
   return {
     seq,
     envelope,
-    state: dueAt > Date.now() ? 'scheduled' : 'ready',
+    state: dueAt > now ? 'scheduled' : 'ready',
     dueAt,
     run: 0,
     attempts: 0,
@@ -135,16 +139,16 @@ function heldUntil({ envelope: { unique, enqueuedAt } }: Row): number {
   return typeof unique?.until === 'number' ? enqueuedAt + unique.until : 0
 }
 
-const keyIsOver = (row: Row) => row.state === 'completed' && heldUntil(row) <= Date.now()
+const keyIsOver = (row: Row, now: number) => row.state === 'completed' && heldUntil(row) <= now
 
 /** A scheduled job whose time has come is ready, without anybody moving it. */
-export function stateNow(row: Row, now = Date.now()): JobState {
+export function stateNow(row: Row, now: number): JobState {
   return row.state === 'scheduled' && row.dueAt <= now ? 'ready' : row.state
 }
 
 /** Make a move of the table. @throws Error for one that is not in it: a mistake in this driver. */
-export function move(row: Row, verb: Move): void {
-  const next = stateAfter(stateNow(row), verb)
+export function move(row: Row, verb: Move, now: number): void {
+  const next = stateAfter(stateNow(row, now), verb)
   if (next === undefined) throw new Error(`Job ${row.envelope.id}: no move "${verb}" from ${row.state}.`)
   row.state = next
 }
@@ -156,7 +160,7 @@ function letGo(row: Row): void {
 }
 
 export function finish(row: Row, verb: 'complete' | 'bury' | 'cancel', now: number): void {
-  move(row, verb)
+  move(row, verb, now)
   letGo(row)
   const { keep } = row.envelope
   const keepFor = row.state === 'dead' ? keep.dead : keep.completed
@@ -168,7 +172,7 @@ export function finish(row: Row, verb: 'complete' | 'bury' | 'cancel', now: numb
 }
 
 export function waitAgain(row: Row, verb: 'retry' | 'release', delay: number, now: number): void {
-  move(row, verb)
+  move(row, verb, now)
   letGo(row)
   row.progress = undefined
   row.note = undefined
@@ -194,7 +198,7 @@ export function holdKeyAgain(table: Table, row: Row): void {
 
 /** Take every job from a worker that is gone. */
 export function takeBack(table: Table, worker: string, crashed: boolean): void {
-  const now = Date.now()
+  const now = table.now()
   for (const row of table.rows.values()) {
     if (row.state !== 'active' || row.worker !== worker) continue
     if (row.cancelling) finish(row, 'cancel', now)
@@ -211,8 +215,8 @@ export function takeBack(table: Table, worker: string, crashed: boolean): void {
   }
 }
 
-export function recordOf(row: Row): JobRecord {
-  const state = stateNow(row)
+export function recordOf(row: Row, now: number): JobRecord {
+  const state = stateNow(row, now)
   const optional = {
     reason: row.reason,
     progress: row.progress,

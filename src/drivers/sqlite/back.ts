@@ -1,6 +1,7 @@
 // The half that holds the connection: carries out what the front asks for, in a thread of its own or, where that cannot be,
 // on the main thread. It knows nothing of clients and handlers.
 import { messageOf } from '../../core/errors.js'
+import type { LeaseWatch } from '../../driver/leases.js'
 import { describeLookError } from '../../driver/polling.js'
 import { ACK, createClaims } from './broker-sql.js'
 import { createCommits, translate } from './commits.js'
@@ -69,7 +70,9 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
     log: (level, message, fields) => void (say().log ??= []).push([level, message, fields]),
   }
   const reads = createReads(t)
-  const writes = createWrites(t, o, hooks)
+  /** Workers of this driver, each with its own watch: only who beats without a gap may judge others. */
+  const watches = new Map<string, LeaseWatch>()
+  const writes = createWrites(t, { ...o, watches }, hooks)
   const db = () => connection!
   const lanes = createLanes({
     claims: createClaims(t),
@@ -95,7 +98,7 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
   })
   const substitute = createSubstitute({
     lease: o.lease,
-    beat: (args) => commits.write((tx) => writes.beat(tx, withWaits(args))),
+    beat: writeBeat,
     onBlocked(worker, on) {
       const runs = lanes.block(worker, on)
       if (runs.length === 0) return
@@ -106,10 +109,6 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
     },
   })
   const storage = createStorage({ db, path: o.path, commits, log: hooks.log })
-  const withWaits = (args: BeatArgs): BeatArgs => ({
-    ...args,
-    info: { ...args.info, lockWaits: commits.lockWaits() },
-  })
   const signals = createFileSignals(
     () => o.path,
     () => {
@@ -182,7 +181,18 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
 
   function beat(args: BeatArgs) {
     substitute.heard(args)
-    return commits.write((tx) => writes.beat(tx, withWaits(args)))
+    return writeBeat(args)
+  }
+
+  async function writeBeat(args: BeatArgs) {
+    const info = { ...args.info, lockWaits: commits.lockWaits() }
+    try {
+      return await commits.write((tx) => writes.beat(tx, { ...args, info }))
+    } catch (error) {
+      // It has looked at the others, but nobody could see it beat, nor it them: that was a gap.
+      watches.delete(args.worker)
+      throw error
+    }
   }
 
   function read(verb: keyof Reads, args: unknown): unknown {

@@ -53,13 +53,16 @@ const NO_HEADERS: HeaderMap = Object.freeze({})
 /** A class for once: there are many of these, and methods of a class are made only once. */
 export class SqliteDelivery implements Delivery<SqliteHandle> {
   readonly seq: number
-  readonly envelope: Envelope
   readonly run: number
   readonly attempt: number
   readonly crashes: number = 0
   readonly suspect: boolean = false
   readonly blocked?: { readonly why: ReleaseReason; readonly since: number }
   private readonly holder: Holder
+  private readonly values: readonly SqlValue[]
+  private readonly at: number
+  private readonly rare: Rare | undefined
+  private made: Envelope | undefined
   private slot: number
   private listeners: ((why: LostReason) => void)[] | undefined
   private told: LostReason[] | undefined
@@ -67,10 +70,29 @@ export class SqliteDelivery implements Delivery<SqliteHandle> {
   /** @param at where the row begins in `values`; the order is that of `take` in broker-sql.ts */
   constructor(holder: Holder, values: readonly SqlValue[], at: number) {
     this.holder = holder
+    this.values = values
+    this.at = at
     this.seq = values[at] as number
     this.run = values[at + 8] as number
-    this.slot = values[at + 13] as number
     this.attempt = (values[at + 9] as number) + 1
+    this.slot = values[at + 13] as number
+    const text = values[at + 12] as string | null
+    if (text === null) return
+    this.rare = JSON.parse(text) as Rare
+    this.crashes = this.rare.crashes
+    this.suspect = this.rare.suspect === 1
+    const dueAt = values[at + 6] as number
+    if (this.rare.blocked !== null && dueAt > Date.now() - BLOCKED_FORGOTTEN)
+      this.blocked = { why: this.rare.blocked, since: this.rare.blocked_since ?? 0 }
+  }
+
+  /** Made when it is asked for: a delivery that waits for its turn is small. */
+  get envelope(): Envelope {
+    return (this.made ??= this.makeEnvelope())
+  }
+
+  private makeEnvelope(): Envelope {
+    const { values, at } = this
     const plain: Envelope = {
       id: values[at + 1] as string,
       queue: values[at + 2] as string,
@@ -81,18 +103,7 @@ export class SqliteDelivery implements Delivery<SqliteHandle> {
       enqueuedAt: values[at + 7] as number,
       keep: { completed: values[at + 10] as number, dead: values[at + 11] as number },
     }
-    const text = values[at + 12] as string | null
-    if (text === null) {
-      this.envelope = plain
-      return
-    }
-    const rare = JSON.parse(text) as Rare
-    this.envelope = { ...plain, ...rareParts(rare, plain.enqueuedAt) }
-    this.crashes = rare.crashes
-    this.suspect = rare.suspect === 1
-    const dueAt = values[at + 6] as number
-    if (rare.blocked !== null && dueAt > Date.now() - BLOCKED_FORGOTTEN)
-      this.blocked = { why: rare.blocked, since: rare.blocked_since ?? 0 }
+    return this.rare ? { ...plain, ...rareParts(this.rare, plain.enqueuedAt) } : plain
   }
 
   begin(): boolean {

@@ -1,5 +1,7 @@
 // What operations on the database need besides the database.
 
+import type { LeaseWatch } from '../../driver/leases.js'
+
 /** What an operation tells the back beside its answer. */
 export interface Hooks {
   /** There may be something to take in this queue, or in any. */
@@ -10,6 +12,8 @@ export interface Hooks {
 }
 
 export interface OperationSettings {
+  /** The watches that workers of this driver keep over others. */
+  readonly watches: Map<string, LeaseWatch>
   readonly lease: number
   readonly maxCrashes: number
 }

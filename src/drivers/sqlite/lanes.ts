@@ -53,7 +53,7 @@ export interface Lanes {
 }
 
 /** Jobs of one lane in one transaction: enough to make an fsync cheap, few enough to let others in. */
-const MOST = 250
+const MOST = 500
 /** After a look that failed. */
 const PAUSE_AFTER_ERROR = 500
 

@@ -1,6 +1,6 @@
 // Presence in the database: a counter per worker, who watches whom, and what becomes of the jobs of a worker that is gone.
 import { PAUSED_PREFIX, type SeenWorker, type WorkerInfo } from '../../driver/driver.js'
-import { createLeaseWatch, watchGap, type Beat, type LeaseWatch } from '../../driver/leases.js'
+import { createLeaseWatch, watchGap, type Beat } from '../../driver/leases.js'
 import type { Db } from './engine.js'
 import type { Tables } from './migrations.js'
 import type { Hooks, OperationSettings } from './hooks.js'
@@ -41,8 +41,7 @@ export function workerWrites(t: Tables, settle: Settle, settings: OperationSetti
   // Left by a worker without an entry: after a restore of an older copy of the file, say.
   const strays = `SELECT DISTINCT worker FROM ${t.jobs} WHERE state = 'active' AND worker NOT IN (SELECT id FROM ${t.workers})`
   const exactly = `${everybody} WHERE id = ? AND beat = ?`
-  /** Workers of this driver, each with its own watch: only who beats without a gap may judge others. */
-  const own = new Map<string, LeaseWatch>()
+  const own = settings.watches
 
   function bury(db: Db, dead: readonly Beat[]): void {
     for (const { worker, count } of dead) {

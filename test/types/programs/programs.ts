@@ -1,7 +1,8 @@
 // Realistic programs: a web route, a worker of several files, tests, and the operator on call.
-// Left out because this version does not have them: events (publish, on, match, route), schedules, isolation, and the test client.
+// Left out because this version does not have them: events (publish, on, match, route), schedules, and isolation.
 import { sendMail, scrape, thumb, report, legacy } from './contracts.js'
 import { createClient, defineWorker, handle, type Context, type InputOf, type Producer } from 'millrace'
+import { createTestClient, runHandler } from 'millrace/testing'
 import { z } from 'zod'
 // 1 Next route + 2 monorepo web
 export const client = createClient(process.env['MILLRACE_URL'])
@@ -53,10 +54,20 @@ const thumbs = handle(
   },
   { concurrency: 2 },
 )
-// 9 a service that asks for a producer only
+// 9 tests
 export async function signUp(jobs: Producer, email: string) {
   await jobs.enqueue(sendMail, { to: email, template: 'welcome' })
 }
+const t = createTestClient({ worker: { handlers: [thumbs] } })
+await signUp(t, 'a@b.c')
+t.enqueued(sendMail)[0]?.input.to.trim()
+const r = await runHandler(thumbs, { path: 'x', width: 3 }, { job: { attempt: 2 } })
+r.path.trim()
+// @ts-expect-error wrong input
+await runHandler(thumbs, { path: 3 })
+await t.enqueueMany(scrape, [{ tenant: 'a', url: 'https://x' }])
+await t.runAll()
+await t.advance('1h')
 // 10 on call
 const { jobs } = await client.jobs.list({
   states: ['dead'],

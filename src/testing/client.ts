@@ -1,0 +1,198 @@
+// `createTestClient`: a whole client in memory, whose time stands still, and whose jobs run when the test says so.
+import type { ClientParts } from '../client/client.js'
+import type { Surroundings } from '../client/session.js'
+import type { EnqueueOptions } from '../client/types.js'
+import { clientOn, partsOf, type Client } from '../connect.js'
+import { decode } from '../core/codec.js'
+import { toMs, type Duration } from '../core/duration.js'
+import type { Envelope } from '../core/envelope.js'
+import { ConfigurationError } from '../core/errors.js'
+import { refuseUnknown, specOf, type Task } from '../core/task.js'
+import { memory } from '../drivers/memory/index.js'
+import type { StatefulDriver } from '../driver/driver.js'
+import { createLogger, type Logger } from '../observe/log.js'
+import { planOf, type WorkerPlan } from '../worker/define.js'
+import type { WorkerDefinition, WorkerOptions } from '../worker/types.js'
+import { createClock } from './clock.js'
+import type { Fault } from './faults.js'
+import { createRunner, type RunCounts, type Runner } from './runner.js'
+import { withFaults } from './with-faults.js'
+
+export type TestClientOptions = {
+  /** The handlers that `runAll()` and `advance()` run. Without it jobs are only recorded. */
+  worker?: WorkerDefinition | WorkerOptions
+  /** The time at which the client's clock stands; default the time now. */
+  now?: Date
+  /** What goes wrong, below the client. */
+  faults?: readonly Fault[]
+  /** Default: none, for a test that fails on purpose should not fill the screen. `createLogger('debug')` shows everything. */
+  log?: Logger
+}
+
+/** A job that was enqueued. */
+export interface Enqueued<Send> {
+  readonly id: string
+  /** The input as it travels. */
+  readonly input: Send
+  /** The options as they were given. */
+  readonly options: EnqueueOptions
+}
+
+/** A client for tests: everything a client does, on jobs in memory. This version has no events, so no `published` yet. */
+export interface TestClient extends Client<any> {
+  connect(): Promise<this>
+  /**
+   * The jobs of a task that were enqueued so far, by the client or by handlers through their `ctx`, in order. A call that
+   * was answered with a standing job (`duplicate: true`) enqueued none.
+   */
+  enqueued<Send>(task: Task<Send>): readonly Enqueued<Send>[]
+  /**
+   * Run every job that is due, one at a time and the oldest first, until nothing is ready: also jobs that handlers enqueue
+   * meanwhile. Retries and delayed jobs are due later, so they wait for `advance()`. A handler that waits for the result of
+   * a job that it enqueued lets the others run; one that waits for what is not due is left waiting.
+   * @throws ConfigurationError without a `worker`, for what is no worker, and while another call is under way
+   */
+  runAll(): Promise<RunCounts>
+  /**
+   * Move the clock on. Jobs and retries that become due on the way are run at their time, in its order; what is due now
+   * runs first. Without a `worker` only the clock moves.
+   * @throws ConfigurationError for what is no duration, and as `runAll()`
+   */
+  advance(by: Duration): Promise<RunCounts>
+  /** The time of the client's clock. `Date.now()` of the process is never changed. */
+  now(): Date
+  /** Faults that have not struck as often as they should: a test that counts on them expects none. */
+  pendingFaults(): readonly Fault[]
+}
+
+const KNOWN = ['worker', 'now', 'faults', 'log']
+
+/**
+ * A client for tests, on a memory of its own. It needs no `connect()`, and it opens nothing that outlives the test, but
+ * `close()` calls the worker's `onStop`.
+ * @throws ConfigurationError for an option that is not allowed
+ */
+export function createTestClient(o: TestClientOptions = {}): TestClient {
+  refuseUnknown('createTestClient()', o, KNOWN)
+  const clock = createClock(o.now)
+  const record = createRecord()
+  const driver = withFaults(record.watch(memory({ now: clock.now })), o.faults ?? [])
+  const around: Surroundings = { now: clock.now, random: () => 1, made: record.made }
+  const log = o.log ?? createLogger('silent')
+  // It fits wherever a client with transactions is asked for, though a call with { tx } is refused: memory has none.
+  const client = clientOn(async () => driver, { log }, around) as Client<any>
+  const worker = o.worker
+  let running = false
+  let plan: WorkerPlan | undefined
+  let runner: Runner | undefined
+  let closing: Promise<void> | undefined
+
+  async function started(given: WorkerDefinition | WorkerOptions): Promise<Runner> {
+    plan ??= await planOf(given, {})
+    const parts = partsOf(client) as ClientParts<any>
+    return (runner ??= createRunner(parts, plan, await parts.session.open()))
+  }
+
+  /** One call at a time, answered with what it came to. */
+  async function counted(call: string, work: (from: Runner | undefined) => Promise<void>): Promise<RunCounts> {
+    if (running)
+      throw new ConfigurationError(
+        `${call}: runAll() or advance() is under way. Await it first; handlers call neither.`,
+      )
+    running = true
+    try {
+      const own = worker && (await started(worker))
+      const before = { ...NOTHING, ...own?.counts }
+      await work(own)
+      const after = { ...NOTHING, ...own?.counts }
+      return {
+        completed: after.completed - before.completed,
+        dead: after.dead - before.dead,
+        retried: after.retried - before.retried,
+      }
+    } finally {
+      running = false
+    }
+  }
+
+  async function close(options: { grace?: Duration }): Promise<void> {
+    try {
+      await runner?.stop()
+      await client.close(options)
+    } finally {
+      await plan?.onStop?.()
+    }
+  }
+
+  const test: TestClient = {
+    ...client,
+    async connect() {
+      await client.connect()
+      return test
+    },
+    close: (options = {}) => (closing ??= close(options)),
+    [Symbol.asyncDispose]: () => test.close(),
+    enqueued: (task) => record.of(task),
+    now: () => new Date(clock.now()),
+    pendingFaults: driver.pendingFaults,
+    async runAll() {
+      if (!worker)
+        throw new ConfigurationError(
+          'runAll() has no handlers to run. Write: createTestClient({ worker: { handlers: [...] } }).',
+        )
+      return counted('runAll()', async (own) => own?.runDue())
+    },
+    async advance(by) {
+      const until = clock.now() + toMs(by, 'advance')
+      return counted('advance()', async (own) => {
+        await own?.runDue()
+        for (let due = await own?.nextDue(); due !== undefined && due <= until; due = await own?.nextDue()) {
+          clock.moveTo(due)
+          await own?.runDue()
+        }
+        clock.moveTo(until)
+      })
+    },
+  }
+  return test
+}
+
+const NOTHING: RunCounts = { completed: 0, dead: 0, retried: 0 }
+
+/** Remembers what was enqueued: the options as a caller gave them, once the job is kept. */
+function createRecord() {
+  const made = new Map<string, { readonly envelope: Envelope; readonly options: EnqueueOptions }>()
+  const kept: { readonly envelope: Envelope; readonly options: EnqueueOptions }[] = []
+  return {
+    made(envelope: Envelope, { tx: _none, ...options }: EnqueueOptions<any>) {
+      made.set(envelope.id, { envelope, options })
+    },
+    watch(driver: StatefulDriver): StatefulDriver {
+      return {
+        ...driver,
+        broker: {
+          ...driver.broker,
+          async publish(o) {
+            const receipts = await driver.broker.publish(o)
+            for (const [i, { id }] of o.envelopes.entries()) {
+              const one = made.get(id)
+              if (one && !receipts[i]?.duplicate) kept.push(one)
+              made.delete(id)
+            }
+            return receipts
+          },
+        },
+      }
+    },
+    of<Send>(task: Task<Send>): readonly Enqueued<Send>[] {
+      specOf(task)
+      return kept
+        .filter(({ envelope }) => envelope.name === task.name)
+        .map(({ envelope, options }) => ({
+          id: envelope.id,
+          input: decode(envelope.body, 'The input') as Send,
+          options,
+        }))
+    },
+  }
+}
