@@ -9,9 +9,11 @@ export type {
   Job,
   JobFilter,
   JobInfo,
+  JobLine,
   Producer,
   QueueInfo,
   Target,
+  WorkerStatus,
 } from './client/types.js'
 export { defineWorker, handle } from './worker/define.js'
 export type {
@@ -27,7 +29,7 @@ export type {
   WorkerOptions,
   WorkOptions,
 } from './worker/types.js'
-export type { Driver, StatefulDriver } from './driver/driver.js'
+export type { Driver, Finding, StatefulDriver } from './driver/driver.js'
 export type { HeaderMap } from './core/envelope.js'
 export type { JobState } from './core/job.js'
 export { createLogger } from './observe/log.js'

@@ -1,7 +1,8 @@
 // How jobs are shown: a line each in a table, or everything about one.
-import type { JobInfo } from '../client/types.js'
+import type { JobInfo, JobLine } from '../client/types.js'
 import { formatDuration } from '../core/duration.js'
 import { harmless, oneLine } from './fail.js'
+import type { Told } from './follow.js'
 import { paint, print, relative, type Column, type Style } from './print.js'
 
 /** The state as a person sees it: waiting for another attempt is told apart from waiting for its time. */
@@ -60,8 +61,11 @@ function when(job: JobInfo): string {
   return job.state === 'active' ? '-' : relative(job.dueAt)
 }
 
+/** Lines of log that are shown with a job. */
+const SHOWN_LINES = 20
+
 /** Everything about a job, for reading. */
-export function printJob(job: JobInfo): void {
+export function printJob(job: JobInfo, lines: readonly JobLine[]): void {
   const state = shownState(job)
   const facts: [string, string | undefined][] = [
     ['id', job.id],
@@ -96,6 +100,50 @@ export function printJob(job: JobInfo): void {
     // A stack begins with the name and message.
     print(indented(error.stack ?? `${error.name}: ${error.message}`))
   }
+  printLines(lines)
+}
+
+function printLines(lines: readonly JobLine[]): void {
+  if (lines.length === 0) return
+  const shown = lines.slice(-SHOWN_LINES)
+  const which = shown.length < lines.length ? ` the newest ${shown.length} of ${lines.length}; --json has all` : ''
+  print(`\n${paint('bold', 'log')}${which}`)
+  for (const { at, level, attempt, text } of shown)
+    print(`  ${at.toISOString()} ${painted(level)} ${said(attempt)} ${harmless(text)}`)
+}
+
+const said = (attempt: number) => paint('dim', `attempt ${attempt}`)
+
+const LEVELS: Readonly<Record<string, Style>> = { warn: 'yellow', error: 'red' }
+
+function painted(level: string): string {
+  const style = LEVELS[level]
+  return style === undefined ? level.padEnd(5) : paint(style, level.padEnd(5))
+}
+
+/** The longest word of `follow`, `cancelling`. */
+const WORD = 10
+
+/** One thing that happened to a job that is watched. */
+export function printTold(told: Told): void {
+  const time = paint('dim', told.at.toISOString().slice(11, 23))
+  const line = (word: string, style: Style | undefined, text: string) => {
+    const padded = word.padEnd(WORD)
+    print(`${time}  ${style === undefined ? padded : paint(style, padded)}  ${oneLine(text)}`.trimEnd())
+  }
+  if (told.kind === 'line') line(told.level, LEVELS[told.level], told.text)
+  else if (told.kind === 'progress')
+    line('progress', undefined, `${Math.round(told.progress * 100)} % ${told.note ?? ''}`)
+  else line(shownState(told.job), STYLES[shownState(told.job)], whatOf(told.job))
+}
+
+/** What there is to say of a state. */
+function whatOf(info: JobInfo): string {
+  if (info.state === 'active')
+    return `attempt ${info.attempt}${info.worker === undefined ? '' : `, worker ${info.worker}`}`
+  if (info.state === 'completed') return info.output === undefined ? '' : JSON.stringify(info.output)
+  const due = info.state === 'scheduled' ? [relative(info.dueAt)] : []
+  return [...due, remarkOf(info)].filter((text) => text !== '').join(': ')
 }
 
 function printValue(title: string, value: unknown): void {

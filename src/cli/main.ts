@@ -2,11 +2,13 @@
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { addBench } from './commands/bench.js'
+import { addDoctor } from './commands/doctor.js'
 import { addEnqueue } from './commands/enqueue.js'
 import { addJobs } from './commands/jobs.js'
 import { addQueues } from './commands/queues.js'
 import { addSetup } from './commands/setup.js'
 import { addWork } from './commands/work.js'
+import { addWorkers } from './commands/workers.js'
 import { exitCodeOf, Failure, leave, onUncaught, report, textOf } from './fail.js'
 import type { GlobalFlags } from './flags.js'
 import { placeIn } from './load.js'
@@ -43,7 +45,7 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong use.`,
     )
-  for (const add of [addWork, addSetup, addEnqueue, addJobs, addQueues, addBench]) add(program)
+  for (const add of [addWork, addSetup, addEnqueue, addJobs, addQueues, addWorkers, addDoctor, addBench]) add(program)
   return program
 }
 

@@ -70,6 +70,18 @@ export function printTable<Row>(columns: readonly Column<Row>[], rows: readonly 
   })
 }
 
+/** The text in lines that fit a terminal beside an indent; elsewhere one line. */
+export function wrap(text: string, indent: number): readonly string[] {
+  const room = process.stdout.isTTY ? Math.max(20, process.stdout.columns - indent) : Infinity
+  const lines: string[] = []
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1)
+    if (last === undefined || last.length + 1 + word.length > room) lines.push(word)
+    else lines[lines.length - 1] = `${last} ${word}`
+  }
+  return lines
+}
+
 function cut(text: string, room: number): string {
   return text.length <= room ? text : `${text.slice(0, room - 1)}…`
 }

@@ -1,11 +1,11 @@
 // Finding the task that a command names: in the store's catalogue, or in a worker file.
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { Validator, type OutputUnit } from '@cfworker/json-schema'
+import { readTasks, type TaskInfo } from '../client/catalogue.js'
 import { partsOf } from '../connect.js'
 import { unchecked } from '../core/schema.js'
 import { defineTask, specOf, type Task } from '../core/task.js'
 import type { Priority } from '../core/job.js'
-import { readTasks, type TaskInfo } from '../worker/catalogue.js'
 import type { WorkerPlan } from '../worker/define.js'
 import { UsageError } from './fail.js'
 import { closest } from './flags.js'

@@ -1,5 +1,6 @@
 // A client without workers: its parts over one session.
 import type { Driver } from '../driver/driver.js'
+import { createDoctor } from './doctor.js'
 import { createProducer } from './enqueue.js'
 import { jobsOf } from './job.js'
 import { createJobVerbs } from './jobs.js'
@@ -7,6 +8,7 @@ import { createQueueVerbs } from './queues.js'
 import { createResults, type ResultWaiters } from './result.js'
 import { createSession, type Session, type Surroundings } from './session.js'
 import type { ClientCore, ClientOptions } from './types.js'
+import { createWorkerVerbs } from './workers.js'
 
 /** The parts of a client that a worker needs besides its public face. */
 export interface ClientParts<Tx> {
@@ -31,6 +33,8 @@ export function createClientParts<Tx>(
       job: (task, id) => jobsOf(session, results, task)(id, false),
       jobs: createJobVerbs(session),
       queues: createQueueVerbs(session),
+      workers: createWorkerVerbs(session),
+      doctor: createDoctor(session),
     },
   }
 }

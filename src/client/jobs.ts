@@ -1,13 +1,13 @@
 // The operator's verbs over jobs: by id, or by a filter, in bounded batches.
-import { ConfigurationError, JobConflictError, JobNotFoundError } from '../core/errors.js'
+import { ConfigurationError, JobConflictError, JobNotFoundError, shown } from '../core/errors.js'
 import { JOB_STATES, type JobState } from '../core/job.js'
 import { refuseUnknown } from '../core/task.js'
-import type { JobQuery, Moved } from '../driver/driver.js'
+import { KEPT_LINES, type JobQuery, type Moved, type ReleaseReason } from '../driver/driver.js'
 import { infoOf } from './job.js'
 import type { Session } from './session.js'
 import type { ClientCore, JobFilter } from './types.js'
 
-const KNOWN = 'ids task queue states reason group error since before limit cursor'.split(' ')
+const KNOWN = 'ids task queue states reason group error since before suspect blocked limit cursor'.split(' ')
 const PAGE = 50
 const MAX_PAGE = 1000
 const BATCH = 500
@@ -57,6 +57,17 @@ export function createJobVerbs<Tx>(session: Session<Tx>): ClientCore<Tx>['jobs']
     retry: (which) => move(which, 'ready', ['dead']),
     cancel: (which) => move(which, 'cancelled', ['scheduled', 'ready', 'active']),
     delete: (which) => move(which, 'deleted', ['completed', 'dead', 'cancelled']),
+    async logs(id, o = {}) {
+      refuseUnknown('jobs.logs()', o, ['after', 'limit'])
+      const { after = 0, limit = KEPT_LINES } = o
+      checkLimit(limit, MAX_PAGE)
+      if (!Number.isInteger(after) || after < 0)
+        throw new ConfigurationError(`after: ${after} is no number of a line. Give the \`n\` of one, or 0.`)
+      const { jobs } = await session.open()
+      const lines = await jobs.logs({ id, after, limit })
+      if (lines.length === 0 && (await jobs.get({ ids: [id] })).length === 0) throw new JobNotFoundError(id)
+      return lines.map((line) => ({ ...line, at: new Date(line.at) }))
+    },
   }
 }
 
@@ -90,7 +101,21 @@ export function queryOf(f: JobFilter): JobQuery {
     ...(f.error !== undefined && { error: f.error }),
     ...(since !== undefined && { since }),
     ...(before !== undefined && { before }),
+    ...(f.suspect !== undefined && { suspect: isTrue(f.suspect) }),
+    ...(f.blocked !== undefined && { blocked: knownReason(f.blocked) }),
   }
+}
+
+function isTrue(suspect: unknown): true {
+  if (suspect === true) return suspect
+  throw new ConfigurationError(`suspect: ${shown(suspect)} is not allowed. Give true, or leave it out.`)
+}
+
+const REASONS: readonly ReleaseReason[] = ['stop', 'later', 'no-handler', 'limit']
+
+function knownReason(blocked: ReleaseReason): ReleaseReason {
+  if (REASONS.includes(blocked)) return blocked
+  throw new ConfigurationError(`blocked: ${shown(blocked)} is no reason. The reasons are: ${REASONS.join(', ')}.`)
 }
 
 function timeOf(date: Date | undefined, option: string): number | undefined {

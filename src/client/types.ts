@@ -5,7 +5,7 @@ import type { HeaderMap } from '../core/envelope.js'
 import type { DeadReason } from '../core/errors.js'
 import type { JobState, Priority } from '../core/job.js'
 import type { Keep, Task, Unique } from '../core/task.js'
-import type { Driver, StatefulDriver } from '../driver/driver.js'
+import type { Driver, Finding, StatefulDriver } from '../driver/driver.js'
 import type { Logger } from '../observe/log.js'
 
 /** Input and options of a call; the input may be left out where it may be `undefined`. */
@@ -104,6 +104,18 @@ export interface JobInfo {
   finishedAt?: Date
 }
 
+/** A line that a job's handler logged through `ctx.log`. */
+export interface JobLine {
+  /** Grows within the job, and may have gaps. */
+  readonly n: number
+  readonly at: Date
+  readonly level: 'debug' | 'info' | 'warn' | 'error'
+  /** One line: the message, then the fields as `key=value`. */
+  readonly text: string
+  /** The attempt that said it. */
+  readonly attempt: number
+}
+
 /** Which jobs. Every part given must hold. */
 export interface JobFilter {
   ids?: readonly string[]
@@ -118,6 +130,10 @@ export interface JobFilter {
   since?: Date
   /** Enqueued before. */
   before?: Date
+  /** Only jobs that wait as suspects: a worker died with them in hand, and they run one at a time. */
+  suspect?: true
+  /** Only jobs that were given back for this reason and have not run to an end since. */
+  blocked?: 'stop' | 'later' | 'no-handler' | 'limit'
   /** Of a page; default 50, at most 1000. */
   limit?: number
   cursor?: string
@@ -135,6 +151,46 @@ export interface QueueInfo {
   readonly dead: number
   /** How long the oldest ready job has been ready. */
   readonly oldestMs?: number
+}
+
+/** A worker as an operator sees it. Durations in milliseconds. */
+export interface WorkerStatus {
+  readonly id: string
+  readonly pid: number
+  readonly host: string
+  readonly queues: readonly string[]
+  /** Tasks it has handlers for. */
+  readonly tasks: readonly string[]
+  /** Its slots: how many handlers may run at once. */
+  readonly concurrency: number
+  /** Slots in use. */
+  readonly running: number
+  /**
+   * `busy`: no slot is free. `blocked`: its event loop does not answer. `stopping`: it takes nothing new. `silent`: it was
+   * seen not to beat, so its process is gone, frozen, or blocked; after the lease its jobs go to other workers.
+   */
+  readonly state: 'ok' | 'busy' | 'blocked' | 'stopping' | 'silent'
+  /** For how long its event loop has not answered. */
+  readonly blockedMs?: number
+  /** Share of the last half second in which its event loop was busy, 0 to 1. */
+  readonly load: number
+  /** The longest that its event loop kept anybody waiting in the last half second. */
+  readonly loopDelayMs: number
+  /** Handlers that went on after their timeout and grace. */
+  readonly abandoned: number
+  /** Waits for a lock of the store in the last minute, where the driver counts them, and the longest. */
+  readonly lockWaits?: { readonly count: number; readonly longestMs: number }
+  /** What it runs, at most 20 jobs, those that began first. `suspect`: a worker died with this job in hand before. */
+  readonly jobs: readonly {
+    readonly id: string
+    readonly name: string
+    readonly attempt: number
+    readonly suspect: boolean
+    readonly since: Date
+  }[]
+  readonly startedAt: Date
+  /** Of its last beat, by its own clock. */
+  readonly beatAt: Date
 }
 
 /** A driver, or a broker and a store that together make one. */
@@ -174,6 +230,12 @@ export interface ClientCore<in Tx = never> extends Producer<Tx>, AsyncDisposable
     cancel(w: string | JobFilter): Promise<number>
     /** Remove for good; with a filter only finished jobs unless it names states. Active jobs stay. @throws JobNotFoundError */
     delete(w: string | JobFilter): Promise<number>
+    /**
+     * Lines that its handlers logged at `info` and above, oldest first, of all attempts; the newest 200 are kept, until
+     * retention removes the job. `after`: only lines with a greater `n`. `limit`: at most so many, from 1 to 1000, default 200.
+     * @throws JobNotFoundError
+     */
+    logs(id: string, o?: { after?: number; limit?: number }): Promise<readonly JobLine[]>
   }
   queues: {
     list(): Promise<readonly QueueInfo[]>
@@ -184,4 +246,18 @@ export interface ClientCore<in Tx = never> extends Producer<Tx>, AsyncDisposable
     /** Remove what waits; answers how many. Running and finished jobs stay. */
     purge(name: string): Promise<number>
   }
+  workers: {
+    /**
+     * Every worker that signed on and has not left. Where one seems silent, a second look after 2 seconds makes sure, since
+     * clocks may differ.
+     */
+    list(): Promise<readonly WorkerStatus[]>
+  }
+  /**
+   * What is wrong, and what to do: stuck queues, tasks without a handler, dead jobs, workers in trouble, and what the driver
+   * knows of its product. The worst first; what is well is there too, as `ok`. A store that does not answer is a finding.
+   * `deep`: also check every page of the store, which may take minutes; nothing else of this client goes on meanwhile, so
+   * not in a process that works.
+   */
+  doctor(o?: { deep?: boolean }): Promise<readonly Finding[]>
 }

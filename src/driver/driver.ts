@@ -54,6 +54,26 @@ export interface Consumer {
   readonly closed: Promise<Error | undefined>
 }
 
+/** What a handler says while it works. */
+export interface Note {
+  readonly progress?: number
+  readonly note?: string
+  readonly log?: readonly LogLine[]
+}
+
+/** A line that a handler logged: one line of text, its fields written out as `key=value`. */
+export interface LogLine {
+  readonly at: number
+  readonly level: 'debug' | 'info' | 'warn' | 'error'
+  readonly text: string
+  /** The attempt that said it. */
+  readonly attempt: number
+}
+
+/** Of each job the newest lines are kept, and of each line so many characters. */
+export const KEPT_LINES = 200
+export const LINE_LENGTH = 1_000
+
 /** Why a delivery is not ours any more (`lease`, `link`), or should end (`cancelled`: still ours to settle). */
 export type LostReason = 'lease' | 'link' | 'cancelled'
 /** Why a job is given back. */
@@ -83,8 +103,8 @@ export interface Delivery<Tx = never> {
   start(): Promise<void>
   /** Called at most once for each reason, also when it happened before. */
   onLost(fn: (why: LostReason) => void): void
-  /** Progress from 0 to 1 and a short note. Coalesced, best effort. */
-  note(o: { readonly progress?: number; readonly note?: string }): void
+  /** Progress from 0 to 1, a short note, and lines of the handler's log. Coalesced, best effort. */
+  note(o: Note): void
   /** Done. Result, state and children are kept in one step where the driver can. */
   ack(o?: { readonly result?: string; readonly tx?: Tx; readonly publish?: readonly Envelope[] }): Promise<void>
   /** Failed: again, no sooner than after `delay`. Spends an attempt. */
@@ -146,6 +166,12 @@ export interface JobQuery {
   readonly since?: number
   /** Enqueued before. */
   readonly before?: number
+  /** In this worker's hands. */
+  readonly worker?: string
+  /** Only jobs that wait as suspects: a worker died with them in hand. */
+  readonly suspect?: true
+  /** Only jobs that were given back for this reason, and have not run since. */
+  readonly blocked?: ReleaseReason
 }
 
 /** Outcome of moving one job; `conflict` names who holds its unique key. */
@@ -176,6 +202,26 @@ export interface Jobs {
   ): Promise<{ readonly moved: readonly Moved[]; readonly cursor?: string }>
   /** Remove finished jobs whose retention is over, at most `limit`; how many that was. */
   prune(o: { readonly limit: number }): Promise<number>
+  /**
+   * Lines that its handlers logged, oldest first; `after` goes on behind a line's number. What was said before a settle is
+   * kept with it or before it. Lines end with their job; an unknown job has none.
+   */
+  logs(o: { readonly id: string; readonly after?: number; readonly limit: number }): Promise<readonly KeptLine[]>
+}
+
+/** A line with its place: numbers grow within a job, and may have gaps. */
+export interface KeptLine extends LogLine {
+  readonly n: number
+}
+
+/** A job that a worker runs now. */
+export interface RunningJob {
+  readonly id: string
+  readonly name: string
+  readonly attempt: number
+  readonly suspect: boolean
+  /** When its handler began. */
+  readonly since: number
 }
 
 /** What a worker says of itself. */
@@ -186,11 +232,28 @@ export interface WorkerInfo {
   readonly tasks: readonly string[]
   readonly concurrency: number
   readonly running: number
+  /** Those that began first, 20 at most. */
+  readonly jobs: readonly RunningJob[]
+  /** Handlers that went on after their timeout and grace. */
+  readonly abandoned: number
+  /** Share of the time since the last beat in which the event loop was busy, 0 to 1. */
+  readonly load: number
+  /** The longest that the event loop kept anybody waiting since the last beat, in milliseconds. */
+  readonly loopDelay: number
   readonly startedAt: number
   /** Filled in by the driver: waits for a lock of its product in the last minute, and the longest, in milliseconds. */
   readonly lockWaits?: { readonly count: number; readonly longest: number }
   /** It was told to stop: what it leaves behind has not crashed. */
   readonly stopping: boolean
+}
+
+/** A worker as others see it. */
+export interface SeenWorker extends WorkerInfo {
+  readonly worker: string
+  /** Of its last beat, by its own clock: to be shown, never to be judged by. */
+  readonly beatAt: number
+  /** Its event loop does not answer, and somebody beats for it: for so many milliseconds by now. */
+  readonly blockedMs?: number
 }
 
 /** Presence: one small write per worker and beat carries liveness, cancels and pauses both ways. */
@@ -205,7 +268,19 @@ export interface Workers {
   }>
   /** The worker is gone; what it still held is given back, unspent unless it has `crashed`. */
   leave(o: { readonly worker: string; readonly crashed?: boolean }): Promise<void>
-  list(): Promise<readonly (WorkerInfo & { readonly worker: string })[]>
+  list(): Promise<readonly SeenWorker[]>
+}
+
+/** Something that a look at a product found: how it is, and when it is not well, what to do. */
+export interface Finding {
+  /** Stable, for alarms: `wal-pinned`, `schema`, … */
+  readonly code: string
+  readonly level: 'ok' | 'warning' | 'error'
+  readonly message: string
+  /** What to do; with every level but `ok`. */
+  readonly advice?: string
+  /** The figures behind it. */
+  readonly facts?: Readonly<Record<string, string | number | boolean>>
 }
 
 export interface Entry {
@@ -279,6 +354,11 @@ export interface Driver<in Tx = never> {
   setup(): Promise<void>
   /** Resolves when the product answers. */
   ping(): Promise<void>
+  /** What only this driver can know of its product's health: size, schema, lock waits, dangerous settings. */
+  inspect?(o?: {
+    /** Read everything there is, also if it takes long. */
+    readonly deep?: boolean
+  }): Promise<readonly Finding[]>
   /** Idempotent; nothing works afterwards. */
   close(): Promise<void>
 }

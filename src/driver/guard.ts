@@ -48,6 +48,12 @@ export function guard<Tx>(driver: Driver<Tx>, span: Span = plainSpan): Driver<Tx
       open()
       await driver.ping()
     },
+    ...(driver.inspect && {
+      async inspect(o) {
+        open()
+        return driver.inspect!(o)
+      },
+    }),
     close: () => (closing ??= driver.close()),
   }
 }

@@ -17,16 +17,16 @@ export function createLogger(level: LogLevel = 'warn', write: (line: string) => 
   const from = LEVELS.indexOf(level)
   const at = (own: 'debug' | 'info' | 'warn' | 'error') => (o: object | string, m?: string) => {
     if (LEVELS.indexOf(own) < from) return
-    const text = typeof o === 'string' ? o : (m ?? '')
-    const fields =
-      typeof o === 'string'
-        ? ''
-        : Object.entries(o)
-            .map(([key, value]) => ` ${key}=${show(value)}`)
-            .join('')
-    write(`${new Date().toISOString().slice(11, 23)} ${own.padEnd(5)} ${text}${fields}\n`)
+    write(`${new Date().toISOString().slice(11, 23)} ${own.padEnd(5)} ${textOf(o, m)}\n`)
   }
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
+}
+
+/** What a logger was called with, as text: the message, then `key=value` for each field. */
+export function textOf(o: object | string, m?: string): string {
+  if (typeof o === 'string') return o
+  const fields = Object.entries(o).map(([key, value]) => ` ${key}=${show(value)}`)
+  return `${m ?? ''}${fields.join('')}`
 }
 
 /** The same logger with fields that every line carries. */
@@ -44,6 +44,15 @@ export function unbreakable(log: Logger): Logger {
     } catch {
       // a job must not fail for its log
     }
+  }
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
+}
+
+/** A logger that writes to the first, and tells the second about each line it was called with. */
+export function tee(log: Logger, tell: (level: keyof Logger, o: object | string, m?: string) => void): Logger {
+  const at = (own: keyof Logger) => (o: object | string, m?: string) => {
+    log[own](o as object, m)
+    tell(own, o, m)
   }
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
 }

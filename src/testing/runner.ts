@@ -65,6 +65,10 @@ export function createRunner(parts: ClientParts<any>, plan: WorkerPlan, driver: 
     tasks: [...plan.handlers.keys()],
     concurrency: 1,
     running: hands.size,
+    jobs: [],
+    abandoned: 0,
+    load: 0,
+    loopDelay: 0,
     startedAt: parts.session.around.now(),
     stopping: stopping.signal.aborted,
   })

@@ -39,6 +39,8 @@ export class Attempt implements Expiring {
   /** Milliseconds; `false`: none. */
   readonly timeout: number | false
   readonly deadline: number
+  /** When it began, on the monotonic clock. */
+  readonly since: number
   private readonly o: AttemptOptions
   private decide!: (outcome: Outcome) => void
 
@@ -47,7 +49,8 @@ export class Attempt implements Expiring {
     this.o = o
     const spec = specOf(o.bound.task)
     this.timeout = spec.timeout
-    this.deadline = spec.timeout === false ? Infinity : performance.now() + spec.timeout
+    this.since = performance.now()
+    this.deadline = spec.timeout === false ? Infinity : this.since + spec.timeout
     if (spec.timeout !== false) o.deadlines.add(this)
     this.outcome = new Promise((resolve) => (this.decide = resolve))
     o.pulse.enter(spec.timeout)

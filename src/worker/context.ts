@@ -5,8 +5,8 @@ import type { ClientParts } from '../client/client.js'
 import type { Producer } from '../client/types.js'
 import { ConfigurationError } from '../core/errors.js'
 import type { TaskSpec } from '../core/task.js'
-import type { Delivery } from '../driver/driver.js'
-import { withFields, type Logger } from '../observe/log.js'
+import { LINE_LENGTH, type Delivery } from '../driver/driver.js'
+import { tee, textOf, withFields, type Logger } from '../observe/log.js'
 import type { Context } from './types.js'
 
 const MAX_NOTE = 500
@@ -56,7 +56,8 @@ export class JobContext implements Context {
   get log(): Logger {
     const { parts, delivery } = this.#o
     const { id: job, name: task } = delivery.envelope
-    return (this.#log ??= withFields(parts.session.log, { job, task, attempt: delivery.attempt }))
+    const fields = { job, task, attempt: delivery.attempt }
+    return (this.#log ??= tee(withFields(parts.session.log, fields), (...line) => keepLine(this.#o, ...line)))
   }
 
   get progress(): Context['progress'] {
@@ -84,6 +85,20 @@ export class JobContext implements Context {
     return (this.#producer ??= createProducer(parts.session, parts.results, delivery.envelope))
   }
 }
+
+/** Debug lines are for who reads the log of the process; the others stay with the job. */
+function keepLine({ delivery, parts }: ContextOptions, level: keyof Logger, o: object | string, m?: string): void {
+  if (level === 'debug') return
+  try {
+    const text = cut(oneLine(textOf(o, m)), LINE_LENGTH)
+    delivery.note({ log: [{ at: parts.session.around.now(), level, text, attempt: delivery.attempt }] })
+  } catch {
+    // a field whose getter throws: a job must not fail for its log
+  }
+}
+
+const oneLine = (text: string) => text.replace(/\s*[\r\n]+\s*/g, ' ')
+const cut = (text: string, length: number) => (text.length <= length ? text : `${text.slice(0, length - 1)}…`)
 
 function jobFacts({ delivery, spec }: ContextOptions, deadline: number | undefined): Context['job'] {
   const { envelope } = delivery

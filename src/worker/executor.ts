@@ -14,7 +14,7 @@ import {
 } from '../core/errors.js'
 import { retryDelay, type RetryPolicy } from '../core/retry.js'
 import { specOf } from '../core/task.js'
-import type { Delivery, LostReason, ReleaseReason } from '../driver/driver.js'
+import type { Delivery, LostReason, ReleaseReason, RunningJob } from '../driver/driver.js'
 import type { Pulse } from '../driver/pulse.js'
 import { Attempt, type Outcome } from './attempt.js'
 import { JobContext } from './context.js'
@@ -53,6 +53,8 @@ export interface Executor<Tx> {
   readonly running: number
   /** Ids of the jobs whose handlers have begun. */
   begun(): readonly string[]
+  /** Jobs whose handlers have begun and which are not settled yet; those that began first come first. */
+  jobs(): readonly RunningJob[]
   /** Handlers that went on after their timeout and grace. */
   readonly abandoned: number
   /** Tell the pulse for how long the running handlers may go on. */
@@ -253,6 +255,7 @@ export function createExecutor<Tx>(o: {
     get running() {
       return running.size
     },
+    jobs: () => [...running].flatMap(({ delivery, attempt }) => (attempt ? [runningJob(delivery, attempt)] : [])),
     begun: () => [...running].filter((one) => one.attempt).map((one) => one.delivery.envelope.id),
     get abandoned() {
       return abandoned
@@ -315,6 +318,11 @@ function laterDelay(error: RetryLaterError): number | undefined {
   } catch {
     return undefined
   }
+}
+
+function runningJob({ envelope, attempt: n, suspect }: Delivery<any>, attempt: Attempt): RunningJob {
+  const since = Math.round(Date.now() - (performance.now() - attempt.since))
+  return { id: envelope.id, name: envelope.name, attempt: n, suspect, since }
 }
 
 const expired = (at: number) => new Error(`The job expired at ${new Date(at).toISOString()}.`)

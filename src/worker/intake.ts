@@ -80,8 +80,9 @@ export async function startIntake<Tx>(o: {
   const buffer: Buffered<Tx>[] = []
   let stale: NodeJS.Timeout | undefined
   const limits = [...plan.handlers.values()].some(({ options }) => options.concurrency !== undefined)
-  let allotting: NodeJS.Immediate | undefined
-  let resuming: NodeJS.Immediate | undefined
+  // Immediates are never cleared: one that is cleared while an exception of another is handled stops all of them for good,
+  // in Node 20 to 24 at least.
+  let [allotting, resuming] = [false, false]
   /** Since when this turn of the event loop has been starting handlers. */
   let turnSince: number | undefined
   const lanes = plan.queues.map(({ name, concurrency, weight }): Lane => {
@@ -111,12 +112,13 @@ export async function startIntake<Tx>(o: {
 
   /** Once for everything that happens in this turn of the event loop. */
   function allotSoon(): void {
-    allotting ??= setImmediate(allot)
+    if (allotting) return
+    allotting = true
+    setImmediate(() => allotting && allot())
   }
 
   function allot(): void {
-    if (allotting) clearImmediate(allotting)
-    allotting = undefined
+    allotting = false
     // A job whose handler has ended needs no slot, but it is still in our hands until it is settled.
     const most = plan.concurrency + (lanes.some((lane) => !lane.limited) ? ahead.jobs : 0)
     const free = most - Math.max(unsettled, taken + buffer.length)
@@ -210,11 +212,12 @@ export async function startIntake<Tx>(o: {
   }
 
   function pump(): void {
-    while (taken < plan.concurrency && buffer.length > 0 && resuming === undefined) {
+    while (taken < plan.concurrency && buffer.length > 0 && !resuming) {
       const now = performance.now()
       turnSince ??= beginTurn(now)
       if (now - turnSince > LONGEST_TURN) {
-        resuming = setImmediate(resume)
+        resuming = true
+        setImmediate(resume)
         break
       }
       const next = takeNext()
@@ -227,7 +230,8 @@ export async function startIntake<Tx>(o: {
 
   /** Handlers that never wait would keep the event loop from everything else, also from writing down what they did. */
   function resume(): void {
-    resuming = undefined
+    if (!resuming) return
+    resuming = false
     pump()
   }
 
@@ -297,8 +301,8 @@ export async function startIntake<Tx>(o: {
       stopping = true
       clearTimeout(again)
       clearTimeout(stale)
-      if (resuming) clearImmediate(resuming)
-      if (allotting) clearImmediate(allotting)
+      allotting = false
+      resuming = false
       for (const lane of lanes) {
         lane.credit = 0
         lane.buffered = 0

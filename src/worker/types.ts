@@ -15,7 +15,10 @@ export interface Context extends Producer<any> {
   readonly signal: AbortSignal
   /** Aborts when the worker was told to stop, before the grace begins. */
   readonly stopping: AbortSignal
-  /** Lines that carry the job's id, task and attempt. */
+  /**
+   * Lines that carry the job's id, task and attempt. Those of `info` and above are kept with the job as well: the newest 200,
+   * cut after 1,000 characters.
+   */
   readonly log: Logger
   /** From 0 to 1, with a short note; kept now and then, best effort. */
   progress(fraction: number, note?: string): Promise<void>

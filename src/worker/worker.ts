@@ -12,10 +12,13 @@ import type { WorkerPlan } from './define.js'
 import { createExecutor } from './executor.js'
 import { startIntake } from './intake.js'
 import { startJanitor } from './janitor.js'
+import { watchLoop } from './loop.js'
 import { startPresence } from './presence.js'
 import { onStopSignals } from './shutdown.js'
 import type { Worker, WorkOptions } from './types.js'
 
+/** Jobs that a beat tells of. */
+const SHOWN_JOBS = 20
 const DEFAULT_GRACE = 25_000
 /** How long an aborted handler may take to notice, before its job is given back. */
 const ABORT_PATIENCE = 500
@@ -34,19 +37,25 @@ export async function startWorker<Tx>(parts: ClientParts<Tx>, plan: WorkerPlan, 
   const pulse = createPulse()
   const executor = createExecutor({ parts, plan, stopping: stopping.signal, grace, pulse })
   const tasks = [...plan.handlers.values()].map(({ task }) => task)
+  const queueNames = plan.queues.map(({ name }) => name)
   const info = (): WorkerInfo => ({
     pid: process.pid,
     host: hostname(),
-    queues: plan.queues.map(({ name }) => name),
+    queues: queueNames,
     tasks: tasks.map(({ name }) => name),
     concurrency: plan.concurrency,
-    running: executor.running,
+    // A job whose handler has ended needs no slot, but it is still in our hands until it is settled.
+    running: Math.min(executor.running, plan.concurrency),
+    jobs: executor.jobs().slice(0, SHOWN_JOBS),
+    abandoned: executor.abandoned,
+    ...loop.sample(),
     startedAt,
     stopping: stopping.signal.aborted,
   })
 
-  for (const { name } of plan.queues) await driver.broker.declare({ name })
+  for (const name of queueNames) await driver.broker.declare({ name })
   await declareTasks(driver.state, tasks)
+  const loop = watchLoop({ log, jobs: executor.jobs })
   let paused: readonly string[] = []
   let onPaused: (queues: readonly string[]) => void = (queues) => {
     paused = queues
@@ -62,9 +71,13 @@ export async function startWorker<Tx>(parts: ClientParts<Tx>, plan: WorkerPlan, 
     },
     onPaused: (queues) => onPaused(queues),
     log,
+  }).catch((error: unknown) => {
+    loop.stop()
+    throw error
   })
   const intake = await startIntake({ broker: driver.broker, worker: id, plan, executor, paused }).catch(
     async (error: unknown) => {
+      loop.stop()
       await presence.leave().catch(() => {})
       throw error
     },
@@ -105,7 +118,7 @@ export async function startWorker<Tx>(parts: ClientParts<Tx>, plan: WorkerPlan, 
   function stop(o: { grace?: Duration } = {}): Promise<void> {
     const ms = o.grace === undefined ? grace : toMs(o.grace, 'grace')
     if (stopped && o.grace !== undefined) setTimeout(hurry, Math.min(ms, LONGEST_TIMER)).unref()
-    if (!stopped) tellDone((stopped = shutDown(ms).finally(releaseSignals)))
+    if (!stopped) tellDone((stopped = shutDown(ms).finally(release)))
     return stopped!
   }
 
@@ -118,11 +131,15 @@ export async function startWorker<Tx>(parts: ClientParts<Tx>, plan: WorkerPlan, 
       presence.leave({ crashed: true }).catch(() => {}),
     )
     await within(STORE_PATIENCE, Promise.all([intake.close(), janitor.stop()]))
-    releaseSignals()
+    release()
   }
 
   const releaseSignals = options.signals ? onStopSignals(stop, log) : () => {}
-  log.info({ worker: id, queues: info().queues.join(','), concurrency: plan.concurrency }, 'Worker started.')
+  function release(): void {
+    loop.stop()
+    releaseSignals()
+  }
+  log.info({ worker: id, queues: queueNames.join(','), concurrency: plan.concurrency }, 'Worker started.')
   void intake.broken.then((error) => {
     log.error({ worker: id, error: messageOf(error) }, 'The link to the broker is gone for good; the worker stops.')
     tellDone(

@@ -68,6 +68,7 @@ describe('the code on a page', () => {
     'README.md',
     'docs/start.md',
     'docs/concepts.md',
+    'docs/operating.md',
     'docs/drivers.md',
     'docs/errors.md',
     'docs/guides/testing.md',
@@ -80,6 +81,19 @@ describe('the code on a page', () => {
     },
     60_000,
   )
+})
+
+describe('docs/operating.md', () => {
+  it('says of every finding of the doctor what it means and what to do', () => {
+    const [, text = ''] = readFileSync(join(ROOT, 'docs/operating.md'), 'utf8').split('## The doctor')
+    const rows = Array.from(text.matchAll(/^\| `([a-z-]+)`/gm), ([, code]) => code)
+    const sources = ['client/doctor.ts', 'client/findings.ts', 'client/worker-findings.ts', 'drivers/sqlite/inspect.ts']
+    const codes = sources.flatMap((file) =>
+      Array.from(readFileSync(join(ROOT, 'src', file), 'utf8').matchAll(/\bcode: '([a-z-]+)'/g), ([, code]) => code),
+    )
+    expect(codes.length).toBeGreaterThan(20)
+    expect(new Set(rows)).toEqual(new Set(codes))
+  })
 })
 
 describe('docs/start.md', () => {

@@ -43,6 +43,14 @@ describe('a handler that blocks the event loop', () => {
     await until(() => performance.now() - since > 4 * LEASE, 'four leases to pass')
     const blocked = await jobs[0]!.info()
     expect([blocked.state, blocked.run]).toEqual(['active', 1])
+    const seen = (await client.workers.list()).find(({ pid }) => pid === blocker.process.pid)!
+    expect([seen.state, seen.running, seen.jobs.map(({ id }) => id)]).toEqual(['blocked', 1, [jobs[0]!.id]])
+    expect(seen.blockedMs).toBeGreaterThan(LEASE)
+    const found = (await client.doctor()).find(({ code }) => code === 'worker-blocked')!
+    expect([found.level, found.message]).toEqual([
+      'error',
+      expect.stringContaining(`It runs block ${jobs[0]!.id} for `),
+    ])
     writeFileSync(release, '')
     await jobs[0]!.result()
     expect((await jobs[0]!.info()).run).toBe(1)

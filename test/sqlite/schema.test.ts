@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { connect } from '../../src/connect.js'
+import { defineTask } from '../../src/core/task.js'
 import { defaultEngine } from '../../src/drivers/sqlite/engine.js'
 import { SCHEMA_VERSION, tablesOf } from '../../src/drivers/sqlite/migrations.js'
 import { sqlite } from '../../src/drivers/sqlite/index.js'
@@ -43,6 +44,43 @@ describe('the schema', () => {
       code: 'ERR_CONFIGURATION',
       message: /newer than this code.*Update the millrace package/,
     })
+  })
+
+  it('of version 1 is brought to this one, with its jobs', async () => {
+    const file = join(folder(), 'jobs.db')
+    const before = await connect(sqlite({ file }))
+    const job = await before.enqueue(defineTask('old'))
+    await before.close()
+    const db = new (defaultEngine())(file)
+    db.exec(`
+      DROP TRIGGER millrace_logs_end; DROP TABLE millrace_logs;
+      DROP INDEX millrace_jobs_blocked; DROP INDEX millrace_jobs_suspects;
+      ALTER TABLE millrace_workers DROP COLUMN beat_at;
+      DELETE FROM millrace_migrations WHERE version > 1`)
+    // As a worker of version 1 left it: it said less of itself.
+    const info = {
+      pid: 1,
+      host: 'h',
+      queues: ['q'],
+      tasks: [],
+      concurrency: 1,
+      running: 0,
+      startedAt: 0,
+      stopping: false,
+    }
+    db.prepare('INSERT INTO millrace_workers (id, beat, stopping, info) VALUES (?, 1, 0, ?)').run(
+      'w',
+      JSON.stringify(info),
+    )
+    db.close()
+    await expect(connect(sqlite({ file }), { migrate: false, log: SILENT })).rejects.toMatchObject({
+      message: /has schema version 1, this code needs \d+/,
+    })
+    const after = await connect(sqlite({ file }))
+    expect((await after.jobs.get(job.id))!.state).toBe('ready')
+    expect(await after.jobs.logs(job.id)).toEqual([])
+    expect(await after.workers.list()).toMatchObject([{ id: 'w', state: 'silent', jobs: [], load: 0 }])
+    await after.close()
   })
 
   it('is not made by a client with migrate: false, which says how to make it', async () => {

@@ -144,6 +144,22 @@ same<Awaited<ReturnType<ReturnType<typeof client.job<{ when: Date }>>['result']>
 const again = client.job(t1, 'id')
 same<typeof again, m.Job<{ when: Date }>>(true)
 
+// what an operator sees
+const lines = await client.jobs.logs('id', { after: 3, limit: 10 })
+same<typeof lines, readonly m.JobLine[]>(true)
+same<m.JobLine['level'], 'debug' | 'info' | 'warn' | 'error'>(true)
+const statuses = await client.workers.list()
+same<typeof statuses, readonly m.WorkerStatus[]>(true)
+same<m.WorkerStatus['state'], 'ok' | 'busy' | 'blocked' | 'stopping' | 'silent'>(true)
+const findings = await client.doctor({ deep: true })
+same<typeof findings, readonly m.Finding[]>(true)
+same<m.Finding['level'], 'ok' | 'warning' | 'error'>(true)
+await client.jobs.list({ suspect: true, blocked: 'no-handler' })
+// @ts-expect-error who waits as no suspect is not asked for
+await client.jobs.list({ suspect: false })
+// @ts-expect-error lines are of one job
+await client.jobs.logs({ task: 'mail.send' })
+
 // workers
 const mail: m.Handler[] = [m.handle(t2, async () => {})]
 m.defineWorker({ concurrency: 10, handlers: [mail, [m.handle(ping, () => {})]] })

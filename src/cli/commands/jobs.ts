@@ -6,7 +6,7 @@ import { JOB_STATES, type JobState } from '../../core/job.js'
 import { confirm, mustBeAskable } from '../confirm.js'
 import { Failure, report, UsageError } from '../fail.js'
 import { list, oneOf, pastTime, wholeNumber, type GlobalFlags } from '../flags.js'
-import { JOB_COLUMNS, printJob } from '../jobs-view.js'
+import { JOB_COLUMNS, printJob, printTold } from '../jobs-view.js'
 import { count, print, printJson, printTable, remark } from '../print.js'
 import { withClient, type Client } from '../target.js'
 
@@ -22,6 +22,8 @@ interface Flags extends GlobalFlags {
   readonly cursor?: string
   readonly dryRun?: boolean
   readonly yes?: boolean
+  readonly suspect?: boolean
+  readonly follow?: boolean
 }
 
 const REASONS: readonly DeadReason[] = ['failed', 'crashed', 'invalid-input', 'invalid-output', 'no-handler', 'expired']
@@ -81,9 +83,21 @@ export function addJobs(program: Command): void {
     .action((_own: Flags, command: Command) => listJobs(command.optsWithGlobals<Flags>()))
   jobs
     .command('show')
-    .description('Everything about one job: input, output, errors with their stacks.')
+    .description('Everything about one job: input, output, errors with their stacks, what its handler logged.')
     .argument('<id>', 'id of the job')
-    .addHelpText('after', '\nExample:\n  $ millrace jobs show 0198c0de-0000-7000-8000-000000000000')
+    .option(
+      '--follow',
+      'print what happens to it, until it has finished: exit 0 when completed, 1 when dead or cancelled',
+    )
+    .addHelpText(
+      'after',
+      `
+With --follow --json: one object on a line, of "kind" state, progress or line.
+
+Examples:
+  $ millrace jobs show 0198c0de-0000-7000-8000-000000000000
+  $ millrace jobs show 0198c0de-0000-7000-8000-000000000000 --follow`,
+    )
     .action((id: string, _own: Flags, command: Command) => showJob(id, command.optsWithGlobals<Flags>()))
   for (const verb of Object.keys(VERBS) as Verb[]) {
     const { description, example, done } = VERBS[verb]
@@ -108,12 +122,13 @@ function withFilter(command: Command): Command {
       oneOf('--reason', REASONS, text),
     )
     .option('--group <name>', 'of this group')
+    .option('--suspect', 'that wait after a worker died with them in hand')
     .option('--since <time>', 'enqueued since then: 2h, 7d, or a date', pastTime('--since'))
 }
 
 /** @throws UsageError for a state that is none */
 function filterOf(flags: Flags): JobFilter {
-  const { task, queue, error, reason, group, since } = flags
+  const { task, queue, error, reason, group, since, suspect } = flags
   const states = flags.state?.map((text) => {
     if (text === 'retrying')
       throw new UsageError('--state: jobs that wait for another attempt are "scheduled"; the list shows them apart.')
@@ -127,6 +142,7 @@ function filterOf(flags: Flags): JobFilter {
     ...(reason !== undefined && { reason }),
     ...(group !== undefined && { group }),
     ...(since !== undefined && { since }),
+    ...(suspect && { suspect }),
   }
 }
 
@@ -143,11 +159,29 @@ async function listJobs(flags: Flags): Promise<void> {
 }
 
 async function showJob(id: string, flags: Flags): Promise<void> {
+  if (flags.follow) return followJob(id, flags)
   const { JobNotFoundError } = await import('../../core/errors.js')
-  const job = await withClient(flags, { create: false }, (client) => client.jobs.get(id))
-  if (!job) throw new JobNotFoundError(id)
-  if (flags.json) printJson(job)
-  else printJob(job)
+  const { job, log } = await withClient(flags, { create: false }, async (client) => {
+    const found = await client.jobs.get(id)
+    if (!found) throw new JobNotFoundError(id)
+    return { job: found, log: await client.jobs.logs(id) }
+  })
+  if (flags.json) printJson({ ...job, log })
+  else printJob(job, log)
+}
+
+async function followJob(id: string, flags: Flags): Promise<void> {
+  const { follow } = await import('../follow.js')
+  await withClient(flags, { create: false }, async (client) => {
+    const told = follow(client, id)
+    let next = await told.next()
+    for (; !next.done; next = await told.next()) {
+      if (!flags.json) printTold(next.value)
+      else if (next.value.kind === 'state') printJson({ kind: 'state', at: next.value.at, ...next.value.job })
+      else printJson(next.value)
+    }
+    if (next.value !== 'completed') process.exitCode = 1
+  })
 }
 
 async function move(verb: Verb, ids: readonly string[], flags: Flags): Promise<void> {

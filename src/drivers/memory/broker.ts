@@ -7,7 +7,7 @@ import {
   type PolledDelivery,
   type PollingConsumer,
 } from '../../driver/polling.js'
-import { finish, holdKeyAgain, keepError, move, stateNow, waitAgain, type Row, type Table } from './table.js'
+import { finish, holdKeyAgain, keepError, keepLines, move, stateNow, waitAgain, type Row, type Table } from './table.js'
 
 const POLL_EVERY = 1_000
 
@@ -148,10 +148,11 @@ function deliveryOf(table: Table, row: Row, settled: (delivery: PolledDelivery<n
       if (!mine()) throw new LeaseLostError(envelope.id, run)
       row.startWritten = true
     },
-    note({ progress, note }) {
+    note({ progress, note, log }) {
       if (!mine()) return
       row.progress = progress ?? row.progress
       row.note = note ?? row.note
+      if (log !== undefined) keepLines(row, log)
     },
     ack: ({ result, publish = [] } = {}) =>
       end((now) => {

@@ -63,6 +63,8 @@ export function createJobs(table: () => Table): Jobs {
       for (const row of over) table().rows.delete(row.envelope.id)
       return over.length
     },
+    logs: async ({ id, after = 0, limit }) =>
+      (table().rows.get(id)?.lines ?? []).filter((line) => line.n > after).slice(0, limit),
   }
 }
 
@@ -94,6 +96,9 @@ function matches(row: Row, q: JobQuery, now: number): boolean {
     (q.error === undefined ||
       (last !== undefined && `${last.name}: ${last.message}`.toLowerCase().includes(q.error.toLowerCase()))) &&
     (q.since === undefined || envelope.enqueuedAt >= q.since) &&
-    (q.before === undefined || envelope.enqueuedAt < q.before)
+    (q.before === undefined || envelope.enqueuedAt < q.before) &&
+    (q.worker === undefined || q.worker === row.worker) &&
+    (q.suspect === undefined || (row.suspect && row.state === 'ready')) &&
+    (q.blocked === undefined || q.blocked === row.blocked?.why)
   )
 }

@@ -2,7 +2,14 @@
 import type { DeadReason, JobError } from '../../core/errors.js'
 import type { Envelope } from '../../core/envelope.js'
 import { stateAfter, type JobState, type Move } from '../../core/job.js'
-import type { JobRecord, Receipt, ReleaseReason } from '../../driver/driver.js'
+import {
+  KEPT_LINES,
+  type JobRecord,
+  type KeptLine,
+  type LogLine,
+  type Receipt,
+  type ReleaseReason,
+} from '../../driver/driver.js'
 import { standing } from '../../driver/receipts.js'
 
 /** A job; mutable, and its stored state is never `ready` before its time. */
@@ -29,13 +36,15 @@ export interface Row {
   startedAt: number | undefined
   finishedAt: number | undefined
   pruneAt: number | undefined
+  /** What its handlers logged, the newest last. */
+  lines: KeptLine[]
 }
 
 export interface Table {
   readonly rows: Map<string, Row>
   readonly queues: Set<string>
   readonly state: Map<string, { value: string; version: number; expiresAt: number | undefined }>
-  readonly workers: Map<string, { beat: number; info: string; stopping: boolean }>
+  readonly workers: Map<string, { beat: number; beatAt: number; info: string; stopping: boolean }>
   readonly maxCrashes: number
   /** Epoch milliseconds. */
   now(): number
@@ -121,6 +130,7 @@ function newRow(envelope: Envelope, seq: number, now: number): Row {
     startedAt: undefined,
     finishedAt: undefined,
     pruneAt: undefined,
+    lines: [],
   }
 }
 
@@ -173,6 +183,11 @@ export function waitAgain(row: Row, verb: 'retry' | 'release', delay: number, no
 
 export function keepError(row: Row, error: JobError): void {
   row.errors = [...row.errors, error].slice(-5)
+}
+
+export function keepLines(row: Row, lines: readonly LogLine[]): void {
+  const last = row.lines.at(-1)?.n ?? 0
+  row.lines = [...row.lines, ...lines.map((line, i) => ({ ...line, n: last + 1 + i }))].slice(-KEPT_LINES)
 }
 
 /** A key that was free from the start of the job on is held again when the job has not run after all, unless it is taken. */

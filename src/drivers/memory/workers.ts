@@ -10,7 +10,7 @@ export function createWorkers(table: () => Table, lease: number): Workers {
     async beat({ worker, info }) {
       const { workers, rows, state } = table()
       const beat = (workers.get(worker)?.beat ?? 0) + 1
-      workers.set(worker, { beat, info: JSON.stringify(info), stopping: info.stopping })
+      workers.set(worker, { beat, beatAt: Date.now(), info: JSON.stringify(info), stopping: info.stopping })
       const watch =
         watches.get(worker) ?? createLeaseWatch({ lease, gap: watchGap(lease), now: () => performance.now() })
       watches.set(worker, watch)
@@ -38,6 +38,10 @@ export function createWorkers(table: () => Table, lease: number): Workers {
       table().emit('work')
     },
     list: async () =>
-      [...table().workers].map(([worker, { info }]) => ({ ...(JSON.parse(info) as WorkerInfo), worker })),
+      [...table().workers].map(([worker, { info, beatAt }]) => ({
+        ...(JSON.parse(info) as WorkerInfo),
+        worker,
+        beatAt,
+      })),
   }
 }

@@ -1,9 +1,10 @@
 // The broker's operations on the database: queues, settling, and finding work.
 import { ConfigurationError, type DeadReason, type JobError } from '../../core/errors.js'
-import type { QueueStats, ReleaseReason } from '../../driver/driver.js'
+import type { Note, QueueStats, ReleaseReason } from '../../driver/driver.js'
 import type { Db, Row, SqlValue } from './engine.js'
 import type { Tables } from './migrations.js'
 import type { Hooks } from './hooks.js'
+import type { Keep } from './logs.js'
 import type { Packed } from './packing.js'
 import type { Publish } from './publish.js'
 import type { Run, Settle } from './settle.js'
@@ -25,7 +26,16 @@ export function brokerReads(t: Tables) {
   }
 }
 
-export function brokerWrites(t: Tables, settle: Settle, publish: Publish, hooks: Hooks) {
+/** A run to be settled, with what its handler said and nobody wrote yet. */
+export interface Ending extends Run {
+  readonly said?: Note | undefined
+}
+
+export function brokerWrites(
+  t: Tables,
+  o: { readonly settle: Settle; readonly publish: Publish; readonly keep: Keep; readonly hooks: Hooks },
+) {
+  const { publish, keep, hooks } = o
   const declare = `INSERT INTO ${t.queues} (name, declared_at) VALUES (?, ?) ON CONFLICT DO NOTHING`
   const inHands = `SELECT 1 FROM ${t.jobs} WHERE state = 'active' AND queue = ?`
   const removeQueue = `DELETE FROM ${t.queues} WHERE name = ?`
@@ -38,6 +48,11 @@ export function brokerWrites(t: Tables, settle: Settle, publish: Publish, hooks:
     if (owned) hooks.done()
     return owned
   }
+  /** What was said is written first: afterwards the run owns the job no more. */
+  const heard = (db: Db, one: Ending): Settle => {
+    if (one.said) keep(db, one, one.said)
+    return o.settle
+  }
   return {
     /** Settle what was done; positions of those that the run had lost. `ACK` values each. */
     acks(db: Db, acks: readonly SqlValue[]): number[] {
@@ -45,33 +60,33 @@ export function brokerWrites(t: Tables, settle: Settle, publish: Publish, hooks:
       const lost: number[] = []
       for (let i = 0; i < acks.length; i += ACK) {
         const run = { seq: acks[i] as number, id: acks[i + 1] as string, run: acks[i + 2] as number }
-        if (!settle.ack(db, run, acks[i + 3] as string | null, now)) lost.push(i / ACK)
+        if (!o.settle.ack(db, run, acks[i + 3] as string | null, now)) lost.push(i / ACK)
       }
       hooks.done()
       return lost
     },
     /** The same for one, with the jobs that it brings forth. */
-    ack(db: Db, o: Run & { result: string | null; publish: Packed }): boolean {
-      const owned = settle.ack(db, o, o.result, Date.now())
-      if (owned && o.publish.length > 0) publish(db, o.publish)
+    ack(db: Db, one: Ending & { result: string | null; publish: Packed }): boolean {
+      const owned = heard(db, one).ack(db, one, one.result, Date.now())
+      if (owned && one.publish.length > 0) publish(db, one.publish)
       return ended(owned)
     },
-    retry: (db: Db, o: Run & { delay: number; error: JobError }) =>
-      ended(settle.retry(db, o, { delay: o.delay, error: o.error, now: Date.now() })),
-    dead: (db: Db, o: Run & { reason: DeadReason; error: JobError }) =>
-      ended(settle.dead(db, o, { reason: o.reason, error: o.error, now: Date.now() })),
-    release(db: Db, o: Run & { delay: number; why: ReleaseReason }) {
-      const owned = settle.release(db, o, { delay: o.delay, why: o.why, now: Date.now() })
+    retry: (db: Db, one: Ending & { delay: number; error: JobError }) =>
+      ended(heard(db, one).retry(db, one, { delay: one.delay, error: one.error, now: Date.now() })),
+    dead: (db: Db, one: Ending & { reason: DeadReason; error: JobError }) =>
+      ended(heard(db, one).dead(db, one, { reason: one.reason, error: one.error, now: Date.now() })),
+    release(db: Db, one: Ending & { delay: number; why: ReleaseReason }) {
+      const owned = heard(db, one).release(db, one, { delay: one.delay, why: one.why, now: Date.now() })
       hooks.ready()
       return ended(owned)
     },
-    start: (db: Db, o: Run) => settle.start(db, o),
-    notes(db: Db, notes: readonly (Run & { progress?: number; note?: string })[]) {
-      for (const note of notes) settle.note(db, note, note)
+    start: (db: Db, one: Run) => o.settle.start(db, one),
+    notes(db: Db, notes: readonly (Run & Note)[]) {
+      for (const { seq, id, run, ...said } of notes) keep(db, { seq, id, run }, said)
     },
     declare: (db: Db, name: string) => void db.run(declare, name, Date.now()),
     /** Part `part` of what waits; how many were removed. */
-    purge: (db: Db, o: { queue: string; part: number }) => db.run(purges[o.part]!, o.queue),
+    purge: (db: Db, part: { queue: string; part: number }) => db.run(purges[part.part]!, part.queue),
     removeQueue(db: Db, queue: string) {
       if (db.get(inHands, queue))
         throw new ConfigurationError(`Queue "${queue}" has jobs in workers' hands. Stop its workers, then remove it.`)

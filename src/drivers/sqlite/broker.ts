@@ -24,6 +24,7 @@ export function createBroker(front: Front): Broker<SqliteHandle> {
       link: front.link,
       ackInTransaction: front.ackInTransaction,
       note: front.note,
+      said: front.said,
       begin: (slot) => begin(cells, slot),
       left(delivery) {
         if (!inHand.delete(delivery)) return

@@ -1,7 +1,13 @@
 // A job in a worker's hands, made from the values of a claimed row.
 import type { Envelope, HeaderMap, UniqueClaim } from '../../core/envelope.js'
 import { LeaseLostError, type DeadReason, type JobError } from '../../core/errors.js'
-import { BLOCKED_FORGOTTEN, type Delivery, type LostReason, type ReleaseReason } from '../../driver/driver.js'
+import {
+  BLOCKED_FORGOTTEN,
+  type Delivery,
+  type LostReason,
+  type Note,
+  type ReleaseReason,
+} from '../../driver/driver.js'
 import { ROW } from './broker-sql.js'
 import type { SqliteHandle, SqlValue } from './engine.js'
 import type { Link } from './link.js'
@@ -18,7 +24,9 @@ export interface Holder {
     result: string | null,
     publish: readonly Envelope[],
   ): boolean
-  note(delivery: SqliteDelivery, o: { readonly progress?: number; readonly note?: string }): void
+  note(delivery: SqliteDelivery, o: Note): void
+  /** Take back what it said and nobody wrote yet, to write it with its settle. */
+  said(delivery: SqliteDelivery): Note | undefined
   /** It leaves the slot that it was handed over in; `false`: it was taken back from there. */
   begin(slot: number): boolean
   /** It is settled, or not ours any more: another may come in its place. */
@@ -122,7 +130,7 @@ export class SqliteDelivery implements Delivery<SqliteHandle> {
     if (why !== 'cancelled') this.holder.left(this)
   }
 
-  note(o: { readonly progress?: number; readonly note?: string }): void {
+  note(o: Note): void {
     this.holder.note(this, o)
   }
 
@@ -141,35 +149,46 @@ export class SqliteDelivery implements Delivery<SqliteHandle> {
     const children = o?.publish ?? []
     if (o?.tx !== undefined)
       return this.end(Promise.resolve(this.holder.ackInTransaction(o.tx, this, result, children)))
-    if (children.length > 0)
-      return this.end(link.write('ack', { ...this.ref, result, publish: packEnvelopes(children) }, 1 + children.length))
-    return this.done(link.ack(this.seq, this.envelope.id, this.run, result))
+    const said = this.holder.said(this)
+    if (said === undefined && children.length === 0)
+      return this.done(link.ack(this.seq, this.envelope.id, this.run, result))
+    const args = { ...this.ref, said, result, publish: packEnvelopes(children) }
+    return this.end(link.write('ack', args, 1 + children.length), said)
   }
 
   retry(o: { readonly delay: number; readonly error: JobError }): Promise<void> {
     if (!this.begin()) return this.takenBack()
-    return this.end(this.holder.link.write('retry', { ...this.ref, ...o }))
+    const said = this.holder.said(this)
+    return this.end(this.holder.link.write('retry', { ...this.ref, said, ...o }), said)
   }
 
   dead(o: { readonly reason: DeadReason; readonly error: JobError }): Promise<void> {
     if (!this.begin()) return this.takenBack()
-    return this.end(this.holder.link.write('dead', { ...this.ref, ...o }))
+    const said = this.holder.said(this)
+    return this.end(this.holder.link.write('dead', { ...this.ref, said, ...o }), said)
   }
 
   release({ delay = 0, why = 'stop' }: { readonly delay?: number; readonly why?: ReleaseReason } = {}): Promise<void> {
     if (!this.begin()) return Promise.resolve() // it was given back in our place
-    return this.end(this.holder.link.write('release', { ...this.ref, delay, why }))
+    const said = this.holder.said(this)
+    return this.end(this.holder.link.write('release', { ...this.ref, said, delay, why }), said)
   }
 
   private get ref() {
     return { seq: this.seq, id: this.envelope.id, run: this.run }
   }
 
-  private end(settled: Promise<boolean>): Promise<void> {
-    return settled.then((owned) => {
-      this.holder.left(this)
-      this.check(owned)
-    })
+  private end(settled: Promise<boolean>, said?: Note): Promise<void> {
+    return settled.then(
+      (owned) => {
+        this.holder.left(this)
+        this.check(owned)
+      },
+      (error: unknown) => {
+        if (said) this.holder.note(this, said) // for the next try
+        throw error
+      },
+    )
   }
 
   /** The same, but its place is free at once: the transaction that settles it may take the next job. */

@@ -2,13 +2,14 @@
 // transactions.
 import { ClientClosedError, ConfigurationError, messageOf } from '../../core/errors.js'
 import type { Envelope } from '../../core/envelope.js'
-import type { ConnectOptions, LostReason, Receipt } from '../../driver/driver.js'
+import type { ConnectOptions, LostReason, Note, Receipt } from '../../driver/driver.js'
 import type { BackOptions } from './back.js'
 import { inCallersTransaction } from './caller.js'
 import { inlineCarrier, threadCarrier } from './carrier.js'
 import type { SqliteDelivery } from './delivery.js'
 import { canonicalPath, claimFile, defaultEngine, libraryOf, type SqliteHandle } from './engine.js'
 import { createLink, type Link } from './link.js'
+import { createKeep } from './logs.js'
 import { tablesOf } from './migrations.js'
 import { createNotes } from './notes.js'
 import type { SqliteSettings } from './options.js'
@@ -29,7 +30,9 @@ export interface Front {
     result: string | null,
     publish: readonly Envelope[],
   ): boolean
-  note(delivery: SqliteDelivery, o: { readonly progress?: number; readonly note?: string }): void
+  note(delivery: SqliteDelivery, o: Note): void
+  /** What it said and nobody wrote yet; whoever takes it writes it, or notes it again. */
+  said(delivery: SqliteDelivery): Note | undefined
   connect(o: ConnectOptions): Promise<void>
   close(): Promise<void>
 }
@@ -77,13 +80,21 @@ export function createFront(settings: SqliteSettings): Front {
     },
     ackInTransaction(tx, { seq, run, envelope: { id } }, result, publish) {
       need()
-      return inCallersTransaction(tx, own!, (db) => {
-        const owned = own!.settle.ack(db, { seq, id, run }, result, Date.now())
-        if (owned && publish.length > 0) own!.publish(db, packEnvelopes(publish))
-        return owned
-      })
+      const said = notes.take(id, run)
+      try {
+        return inCallersTransaction(tx, own!, (db) => {
+          if (said) own!.keep(db, { seq, id, run }, said)
+          const owned = own!.settle.ack(db, { seq, id, run }, result, Date.now())
+          if (owned && publish.length > 0) own!.publish(db, packEnvelopes(publish))
+          return owned
+        })
+      } catch (error) {
+        if (said) notes.add({ seq, id, run }, said)
+        throw error
+      }
     },
     note: ({ seq, run, envelope: { id } }, o) => notes.add({ seq, id, run }, o),
+    said: ({ run, envelope: { id } }) => notes.take(id, run),
     async connect(o) {
       if (connected)
         throw new ConfigurationError(
@@ -147,13 +158,15 @@ function ownOperations(
   engine: NonNullable<SqliteSettings['engine']>,
 ) {
   const t = tablesOf(namespace)
+  const settle = createSettle(t, settings.maxCrashes)
   return {
     engine,
     path,
     file: settings.file,
     // Nobody is told before the caller commits; the change of the file tells everybody then.
     publish: createPublish(t, { ready: () => {} }),
-    settle: createSettle(t, settings.maxCrashes),
+    settle,
+    keep: createKeep(t, settle),
   }
 }
 

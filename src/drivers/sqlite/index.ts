@@ -1,7 +1,7 @@
 // The sqlite driver: broker and store in one file, shared by any number of processes on one machine.
 import type { StatefulDriver, Traits } from '../../driver/driver.js'
 import { createBroker } from './broker.js'
-import type { SqliteHandle } from './engine.js'
+import { canonicalPath, type SqliteHandle } from './engine.js'
 import { createFront } from './front.js'
 import { createJobs } from './jobs.js'
 import { settingsOf, type SqliteOptions } from './options.js'
@@ -39,6 +39,8 @@ export function sqlite(options: SqliteOptions): StatefulDriver<SqliteHandle> {
     signals: { on: (topic, listener) => front.link.onSignal(topic, listener) },
     connect: front.connect,
     setup: async () => void (await front.link.control('setup', null)),
+    inspect: ({ deep = false } = {}) =>
+      front.link.read('inspect', { path: canonicalPath(settings.file), durability: settings.durability, deep }),
     ping: async () => void (await front.link.control('ping', null)),
     close: front.close,
   }

@@ -15,5 +15,6 @@ export function createJobs(front: Front): Jobs {
       if (!(await front.link.read('isPrunable', null))) return 0
       return front.link.write('prune', limit)
     },
+    logs: ({ id, after = 0, limit }) => front.link.read('lines', { id, after, limit }),
   }
 }

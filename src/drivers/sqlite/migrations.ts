@@ -10,6 +10,7 @@ export interface Tables {
   readonly workers: string
   readonly state: string
   readonly meta: string
+  readonly logs: string
   /** For names of indexes. */
   readonly prefix: string
 }
@@ -26,6 +27,7 @@ export function tablesOf(namespace: string | undefined): Tables {
     workers: name('workers'),
     state: name('state'),
     meta: name('meta'),
+    logs: name('logs'),
     prefix,
   }
 }
@@ -89,6 +91,25 @@ const STEPS: readonly Step[] = [
     CREATE TABLE ${t.state} (key TEXT PRIMARY KEY, value TEXT NOT NULL, version INTEGER NOT NULL, expires_at INTEGER) STRICT, WITHOUT ROWID;
     CREATE TABLE ${t.meta} (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     INSERT INTO ${t.meta} (key, value) VALUES ('version', 0);
+  `,
+  // Lines of log, which end with their job; a job's number is used again after it. And what an operator asks for first:
+  // which jobs nobody can do, and which have taken a worker with them.
+  (t) => `
+    CREATE TABLE ${t.logs} (
+      seq INTEGER NOT NULL,
+      n INTEGER NOT NULL,
+      at INTEGER NOT NULL,
+      level TEXT NOT NULL,
+      attempt INTEGER NOT NULL,
+      text TEXT NOT NULL,
+      PRIMARY KEY (seq, n)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TRIGGER "${t.prefix}logs_end" AFTER DELETE ON ${t.jobs} BEGIN
+      DELETE FROM ${t.logs} WHERE seq = old.seq;
+    END;
+    CREATE INDEX "${t.prefix}jobs_blocked" ON ${t.jobs} (blocked, seq) WHERE blocked IS NOT NULL;
+    CREATE INDEX "${t.prefix}jobs_suspects" ON ${t.jobs} (seq) WHERE state = 'ready' AND suspect = 1;
+    ALTER TABLE ${t.workers} ADD COLUMN beat_at INTEGER NOT NULL DEFAULT 0;
   `,
 ]
 

@@ -3,7 +3,9 @@
 import type { Db } from './engine.js'
 import { brokerReads, brokerWrites } from './broker-sql.js'
 import type { Hooks, OperationSettings } from './hooks.js'
+import { inspectReads } from './inspect.js'
 import { jobReads, jobWrites } from './jobs-sql.js'
+import { createKeep, logReads } from './logs.js'
 import type { Tables } from './migrations.js'
 import { createPublish } from './publish.js'
 import { createSettle } from './settle.js'
@@ -11,7 +13,14 @@ import { stateReads, stateWrites } from './state-sql.js'
 import { workerReads, workerWrites } from './workers-sql.js'
 
 export function createReads(t: Tables) {
-  return { ...brokerReads(t), ...jobReads(t), ...stateReads(t), ...workerReads(t) }
+  return {
+    ...brokerReads(t),
+    ...jobReads(t),
+    ...logReads(t),
+    ...stateReads(t),
+    ...workerReads(t),
+    ...inspectReads(t),
+  }
 }
 
 export function createWrites(t: Tables, settings: OperationSettings, hooks: Hooks) {
@@ -19,7 +28,7 @@ export function createWrites(t: Tables, settings: OperationSettings, hooks: Hook
   const publish = createPublish(t, hooks)
   return {
     publish,
-    ...brokerWrites(t, settle, publish, hooks),
+    ...brokerWrites(t, { settle, publish, keep: createKeep(t, settle), hooks }),
     ...jobWrites(t, hooks),
     ...stateWrites(t),
     ...workerWrites(t, settle, settings, hooks),

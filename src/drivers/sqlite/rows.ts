@@ -88,6 +88,10 @@ export function conditionOf(q: JobQuery, now: number): { readonly where: string;
     )
   if (q.since !== undefined) add('enqueued_at >= ?', q.since)
   if (q.before !== undefined) add('enqueued_at < ?', q.before)
+  if (q.worker !== undefined) add('worker = ?', q.worker)
+  // Written as the partial indexes have them, which serve no other words.
+  if (q.suspect !== undefined) add(`state = 'ready' AND suspect = 1`)
+  if (q.blocked !== undefined) add('blocked = ?', q.blocked)
   return { where: parts.length === 0 ? 'TRUE' : parts.join(' AND '), values }
 }
 
@@ -99,7 +103,9 @@ function addStates(states: readonly JobState[], now: number, add: (sql: string, 
   if (others.length > 0) {
     // Written out, for a partial index serves only a condition that SQLite can read; the words are those of our own list.
     const known = others.filter((state) => JOB_STATES.includes(state))
-    either.push(`state IN (${known.map((state) => `'${state}'`).join(', ')})`)
+    const words = known.map((state) => `'${state}'`)
+    // An index of dead jobs does not serve a list of one.
+    either.push(words.length === 1 ? `state = ${words[0]}` : `state IN (${words.join(', ')})`)
   }
   if (ready) either.push(`state = 'ready'`)
   if (ready !== scheduled) {

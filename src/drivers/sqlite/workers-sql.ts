@@ -1,5 +1,5 @@
 // Presence in the database: a counter per worker, who watches whom, and what becomes of the jobs of a worker that is gone.
-import { PAUSED_PREFIX, type WorkerInfo } from '../../driver/driver.js'
+import { PAUSED_PREFIX, type SeenWorker, type WorkerInfo } from '../../driver/driver.js'
 import { createLeaseWatch, watchGap, type Beat } from '../../driver/leases.js'
 import type { Db } from './engine.js'
 import type { Tables } from './migrations.js'
@@ -15,17 +15,25 @@ export interface Beaten {
   readonly paused: readonly string[]
 }
 
+/** What workers of an older version, which may beat on the same file during a deploy, do not say of themselves. */
+const NEWER = { jobs: [], abandoned: 0, load: 0, loopDelay: 0 }
+
 export function workerReads(t: Tables) {
-  const list = `SELECT id, info FROM ${t.workers} ORDER BY id`
+  const list = `SELECT id, beat_at, info FROM ${t.workers} ORDER BY id`
   return {
-    workers: (db: Db) =>
-      db.all(list).map((row) => ({ ...(JSON.parse(String(row['info'])) as WorkerInfo), worker: String(row['id']) })),
+    workers: (db: Db): SeenWorker[] =>
+      db.all(list).map((row) => ({
+        ...NEWER,
+        ...(JSON.parse(String(row['info'])) as WorkerInfo),
+        worker: String(row['id']),
+        beatAt: Number(row['beat_at']),
+      })),
   }
 }
 
 export function workerWrites(t: Tables, settle: Settle, settings: OperationSettings, hooks: Hooks) {
-  const beat = `UPDATE ${t.workers} SET beat = beat + 1, stopping = ?, info = ? WHERE id = ?`
-  const register = `INSERT INTO ${t.workers} (id, beat, stopping, info) VALUES (?, 1, ?, ?)`
+  const beat = `UPDATE ${t.workers} SET beat = beat + 1, beat_at = ?, stopping = ?, info = ? WHERE id = ?`
+  const register = `INSERT INTO ${t.workers} (id, beat, beat_at, stopping, info) VALUES (?, 1, ?, ?, ?)`
   const everybody = `SELECT id, beat, stopping FROM ${t.workers}`
   const revoked = `SELECT id FROM ${t.jobs} WHERE state = 'active' AND worker = ? AND cancelling = 1`
   const paused = `SELECT key FROM ${t.state} WHERE key >= ? AND key < ?`
@@ -47,7 +55,7 @@ export function workerWrites(t: Tables, settle: Settle, settings: OperationSetti
   }
 
   function welcome(db: Db, worker: string, stopping: number, info: string): void {
-    db.run(register, worker, stopping, info)
+    db.run(register, worker, Date.now(), stopping, info)
     for (const row of db.all(strays)) settle.takeBack(db, String(row['worker']), { crashed: true, now: Date.now() })
     hooks.ready()
   }
@@ -61,7 +69,7 @@ export function workerWrites(t: Tables, settle: Settle, settings: OperationSetti
         createLeaseWatch({ lease: settings.lease, gap: watchGap(settings.lease), now: () => performance.now() })
       own.set(worker, watch)
       const [stopping, text] = [info.stopping ? 1 : 0, JSON.stringify(info)]
-      const alive = db.run(beat, stopping, text, worker) === 1
+      const alive = db.run(beat, Date.now(), stopping, text, worker) === 1
       if (!alive && !o.again) return { alive, revoked: [], paused: [] }
       if (!alive) welcome(db, worker, stopping, text)
       const others = db.all(everybody).filter((row) => row['id'] !== worker)

@@ -10,6 +10,7 @@ import { outageCases } from './outage.js'
 import { resultCases } from './results.js'
 import { retryCases } from './retries.js'
 import { seamCases } from './seam.js'
+import { seenCases } from './seen.js'
 import { settleCases } from './settle.js'
 import { createStage } from './stage.js'
 import { stopCases } from './stop.js'
@@ -32,6 +33,7 @@ export const conformanceCases: readonly ConformanceCase[] = [
   ...resultCases,
   ...limitCases,
   ...operatorCases,
+  ...seenCases,
   ...outageCases,
   ...seamCases,
 ].sort((a, b) => rank(a.promise) - rank(b.promise))

@@ -101,6 +101,10 @@ const INFO: WorkerInfo = {
   tasks: [],
   concurrency: 1,
   running: 0,
+  jobs: [],
+  abandoned: 0,
+  load: 0,
+  loopDelay: 0,
   startedAt: 0,
   stopping: false,
 }

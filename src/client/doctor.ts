@@ -1,0 +1,96 @@
+// The doctor: one look at everything that can be stuck, and what to do about each. It changes nothing.
+import { messageOf } from '../core/errors.js'
+import { refuseUnknown } from '../core/task.js'
+import type { Finding, StatefulDriver } from '../driver/driver.js'
+import { readTasks } from './catalogue.js'
+import { checkJobs, checkQueues, type Snapshot } from './findings.js'
+import { createQueueVerbs } from './queues.js'
+import type { Session } from './session.js'
+import type { ClientCore } from './types.js'
+import { checkWorkers } from './worker-findings.js'
+import { seeWorkers } from './workers.js'
+
+/** The newest jobs of each kind that are looked at. */
+const LOOK_AT = 500
+
+export function createDoctor<Tx>(session: Session<Tx>): ClientCore<Tx>['doctor'] {
+  const queues = createQueueVerbs(session)
+
+  async function look(driver: StatefulDriver<Tx>): Promise<Snapshot> {
+    const { jobs, state } = driver
+    const [seen, tasks, unhandled, dead, suspects, workers] = await Promise.all([
+      queues.list(),
+      readTasks(state),
+      jobs.list({ blocked: 'no-handler', states: ['ready', 'scheduled'], limit: LOOK_AT }),
+      jobs.list({ states: ['dead'], limit: LOOK_AT }),
+      jobs.list({ suspect: true, limit: LOOK_AT }),
+      seeWorkers(driver),
+    ])
+    return {
+      now: Date.now(),
+      lease: driver.traits.lease,
+      queues: seen,
+      workers,
+      unhandled: unhandled.jobs,
+      dead: dead.jobs,
+      suspects: suspects.jobs,
+      untimed: new Set(tasks.filter(({ timeout }) => timeout === false).map(({ name }) => name)),
+    }
+  }
+
+  async function examine(deep: boolean): Promise<readonly Finding[]> {
+    const driver = await session.open()
+    const since = performance.now()
+    await driver.ping()
+    const ms = performance.now() - since
+    const store: Finding = {
+      code: 'store',
+      level: 'ok',
+      message: `${driver.name} answers in ${ms.toFixed(1)} ms.`,
+      facts: { driver: driver.name, ms: Number(ms.toFixed(1)) },
+    }
+    // Apart, so that a store which answers only half of them still tells that half.
+    const [seen, own] = await Promise.all([
+      told(async () => {
+        const snapshot = await look(driver)
+        return [...checkQueues(snapshot), ...checkJobs(snapshot), ...checkWorkers(snapshot)]
+      }),
+      told(async () => (await driver.inspect?.({ deep })) ?? []),
+    ])
+    return [store, ...seen, ...own]
+  }
+
+  return async (o = {}) => {
+    refuseUnknown('client.doctor()', o, ['deep'])
+    const findings = await told(() => examine(o.deep === true))
+    return findings.toSorted((a, b) => RANKS[a.level] - RANKS[b.level])
+  }
+}
+
+/** What was found; a store that does not answer is a finding. */
+async function told(find: () => Promise<readonly Finding[]>): Promise<readonly Finding[]> {
+  try {
+    return await find()
+  } catch (error) {
+    if (!isOfStore(error)) throw error
+    return [unanswered(error)]
+  }
+}
+
+const RANKS: Readonly<Record<Finding['level'], number>> = { error: 0, warning: 1, ok: 2 }
+
+/** Rather than a closed client, a driver that cannot be asked, or a mistake in here. */
+function isOfStore(error: unknown): boolean {
+  const { code } = (error ?? {}) as { code?: unknown }
+  return typeof code === 'string' && code !== 'ERR_CLIENT_CLOSED' && code !== 'ERR_UNSUPPORTED'
+}
+
+/** The finding of a store that cannot be asked. */
+export function unanswered(error: unknown): Finding {
+  return {
+    code: 'store',
+    level: 'error',
+    message: `The store does not answer: ${messageOf(error)}`,
+    advice: 'Until it does, nothing is enqueued and nothing runs. The message says what to look at.',
+  }
+}
