@@ -88,23 +88,16 @@ export function createExecutor<Tx>(o: {
   /** When the log last said that a task has no handler here: once a minute is enough. */
   const toldNoHandler = new Map<string, number>()
 
-  /** Answers when the slot is free, if the handler goes on although the job is settled. */
-  async function run(one: Running<Tx>, free: () => void): Promise<(() => Promise<void>) | undefined> {
+  /** Whether its handler may begin; what is in the way of that has been settled. */
+  async function mayRun(one: Running<Tx>, bound: BoundHandler | undefined): Promise<boolean> {
     const { delivery } = one
-    const { envelope } = delivery
-    const bound = o.plan.handlers.get(envelope.name)
+    const { expiresAt } = delivery.envelope
     if (one.why !== undefined) await putBack(delivery, one)
     else if (!bound) await noHandler(delivery)
-    else if (envelope.expiresAt !== undefined && envelope.expiresAt <= session.around.now())
-      await die(delivery, bound, 'expired', expired(envelope.expiresAt))
-    else if (!delivery.suspect || (await untilDone(delivery, () => delivery.start()))) {
-      const attempt = begin(one, bound)
-      const outcome = await attempt.outcome
-      if (outcome.kind === 'done') free() // its ack may wait for the disk; the slot need not
-      await settle(delivery, bound, outcome, one)
-      if (outcome.kind === 'timeout' || outcome.kind === 'given-back') return () => endOrAbandon(attempt)
-    }
-    return undefined
+    else if (expiresAt !== undefined && expiresAt <= session.around.now())
+      await die(delivery, bound, 'expired', expired(expiresAt))
+    else return !delivery.suspect || untilDone(delivery, () => delivery.start())
+    return false
   }
 
   function begin(one: Running<Tx>, bound: BoundHandler): Attempt {
@@ -126,11 +119,7 @@ export function createExecutor<Tx>(o: {
   }
 
   function settle(delivery: Delivery<Tx>, bound: BoundHandler, outcome: Outcome, one: Running<Tx>): Promise<unknown> {
-    if (one.why === 'lease' || one.why === 'link' || outcome.kind === 'given-back') return putBack(delivery, one)
-    if (outcome.kind === 'done') {
-      const done = outcome.result === undefined ? {} : { result: outcome.result }
-      return untilDone(delivery, () => delivery.ack(done))
-    }
+    if (isLost(one) || outcome.kind === 'given-back' || outcome.kind === 'done') return putBack(delivery, one)
     if (outcome.kind === 'invalid') return die(delivery, bound, outcome.reason, outcome.error, one.context)
     if (one.stopped) return putBack(delivery, one)
     return failed(delivery, bound, outcome.error, one.context)
@@ -138,7 +127,7 @@ export function createExecutor<Tx>(o: {
 
   /** Without having run to an end: unspent. A cancelled job ends cancelled by that; a lost one is not ours to settle. */
   async function putBack(delivery: Delivery<Tx>, one: Running<Tx>): Promise<void> {
-    if (one.why === 'lease' || one.why === 'link') {
+    if (isLost(one)) {
       const { id: job, name: task } = delivery.envelope
       log.warn({ job, task, run: delivery.run }, 'Lost the job: its lease ran out, or another worker has it.')
     } else await untilDone(delivery, () => delivery.release({ why: 'stop' }))
@@ -283,14 +272,29 @@ export function createExecutor<Tx>(o: {
         if (one.context) JobContext.abort(one.context, reason)
         if (why !== 'cancelled') one.attempt?.giveBack()
       })
-      let goesOn: (() => Promise<void>) | undefined
+      let overtaken: Attempt | undefined
       try {
-        goesOn = await run(one, free)
+        const bound = o.plan.handlers.get(delivery.envelope.name)
+        // Nothing is waited for that need not be: this is the way of almost every job.
+        if ((bound && isPlain(one)) || (await mayRun(one, bound))) {
+          const attempt = begin(one, bound!)
+          const outcome = await attempt.outcome
+          if (outcome.kind === 'done' && !isLost(one)) {
+            free() // its ack may wait for the disk; the slot need not
+            const done = outcome.result === undefined ? {} : { result: outcome.result }
+            try {
+              await delivery.ack(done)
+            } catch (error) {
+              await untilDone(delivery, () => delivery.ack(done), { error })
+            }
+          } else await settle(delivery, bound!, outcome, one)
+          if (outcome.kind === 'timeout' || outcome.kind === 'given-back') overtaken = attempt
+        }
       } catch (error) {
         await unforeseen(delivery, error)
       }
       running.delete(one)
-      if (goesOn) void goesOn().then(free)
+      if (overtaken) void endOrAbandon(overtaken).then(free)
       else free()
     },
     quiet: () => Promise.allSettled(afterwards),
@@ -324,5 +328,11 @@ function runningJob({ envelope, attempt: n, suspect }: Delivery<any>, attempt: A
   const since = Math.round(Date.now() - (performance.now() - attempt.since))
   return { id: envelope.id, name: envelope.name, attempt: n, suspect, since }
 }
+
+const isLost = ({ why }: Running<any>) => why === 'lease' || why === 'link'
+
+/** Nothing stands between it and its handler. */
+const isPlain = ({ why, delivery }: Running<any>) =>
+  why === undefined && !delivery.suspect && delivery.envelope.expiresAt === undefined
 
 const expired = (at: number) => new Error(`The job expired at ${new Date(at).toISOString()}.`)

@@ -49,7 +49,7 @@ interface Buffered<Tx> {
 }
 
 /** How long handlers are started one after another before the event loop gets its turn. */
-const LONGEST_TURN = 2
+const LONGEST_TURN = 4
 /** How long a queue may leave fresh credit unused before another queue gets a chance. */
 const PATIENCE = 5
 const LIMIT_DELAY = 500

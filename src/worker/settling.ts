@@ -5,8 +5,8 @@ import type { Delivery } from '../driver/driver.js'
 import type { Logger } from '../observe/log.js'
 
 export interface Settling {
-  /** Settle; answers whether the job was still ours. Rejects only with what nobody foresaw. */
-  untilDone(delivery: Delivery<any>, verb: () => Promise<void>): Promise<boolean>
+  /** Settle; `failure` is that of a first try. Answers whether the job was still ours. Rejects only with what nobody foresaw. */
+  untilDone(delivery: Delivery<any>, verb: () => Promise<void>, failure?: { readonly error: unknown }): Promise<boolean>
   /** The worker ends: whatever is not written at the next try is left to the lease. */
   giveUp(): void
 }
@@ -18,13 +18,18 @@ export function createSettling(log: Logger): Settling {
   const over = new AbortController()
   return {
     giveUp: () => over.abort(),
-    async untilDone(delivery, verb) {
+    async untilDone(delivery, verb, failure) {
       const { id: job } = delivery.envelope
       let lost = false
       let listening = false
       for (let pause = FIRST_PAUSE; ; pause = Math.min(LONGEST_PAUSE, pause * 2)) {
         const lastTry = over.signal.aborted
         try {
+          if (failure !== undefined) {
+            const { error } = failure
+            failure = undefined
+            throw error
+          }
           await verb()
           return true
         } catch (error) {

@@ -12,8 +12,6 @@ import type { Run, Settle } from './settle.js'
 /** Rows that become ready in one claim at most, so that a flood of due jobs stalls nobody. */
 const MAX_DUE = 500
 export const PURGE_BATCH = 1000
-/** Values of one ack among many: seq, id, run, result. */
-export const ACK = 4
 
 export function brokerReads(t: Tables) {
   const stats = statsSql(t)
@@ -56,12 +54,7 @@ export function brokerWrites(
   return {
     /** Settle what was done; positions of those that the run had lost. `ACK` values each. */
     acks(db: Db, acks: readonly SqlValue[]): number[] {
-      const now = Date.now()
-      const lost: number[] = []
-      for (let i = 0; i < acks.length; i += ACK) {
-        const run = { seq: acks[i] as number, id: acks[i + 1] as string, run: acks[i + 2] as number }
-        if (!o.settle.ack(db, run, acks[i + 3] as string | null, now)) lost.push(i / ACK)
-      }
+      const lost = o.settle.acks(db, acks, Date.now())
       hooks.done()
       return lost
     },
@@ -99,7 +92,7 @@ export function brokerWrites(
 export const PURGE_PARTS = 3
 
 /** Values of a claimed row, in the order of `take`, and one place for the slot that it is handed over in. */
-export const ROW = 14
+export const ROW = 13
 
 /** How work is found and taken; used by lanes only. */
 export interface Claims {
@@ -135,7 +128,7 @@ export function createClaims(t: Tables): Claims {
     UPDATE ${t.jobs} SET state = 'active', run = run + 1, worker = ?, started_at = ?,
       holds_key = CASE unique_until WHEN 'started' THEN 0 ELSE holds_key END
     WHERE seq IN (SELECT seq FROM ${t.jobs} WHERE queue = ? AND ${ready} LIMIT ?)
-    RETURNING seq, id, queue, name, body, priority, due_at, enqueued_at, run, attempts, keep_completed, keep_dead,
+    RETURNING seq, id, name, body, priority, due_at, enqueued_at, run, attempts, keep_completed, keep_dead,
       ${rare} AS rare`
   const takeSuspect = take(`state = 'ready' AND suspect = 1 ORDER BY due_at, seq`)
   const takeReady = take(`state = 'ready' AND suspect = 0 ORDER BY priority DESC, due_at, seq`)
@@ -159,15 +152,19 @@ export function createClaims(t: Tables): Claims {
       const suspect = rows.length > 0
       const left = n - rows.length
       if (left > 0) rows.push(...db.rows(takeReady, worker, now, queue, left).sort(byOrder))
+      // Grown, not made at its size: V8 copies an array that ever had holes element by element.
       const values: SqlValue[] = []
-      for (const row of rows) for (let i = 0; i < ROW; i++) values.push(row[i] ?? null)
+      for (const row of rows) {
+        for (let i = 0; i < ROW - 1; i++) values.push(row[i]!)
+        values.push(null)
+      }
       return { values, suspect }
     },
   }
 }
 
 /** Places of priority, due_at and seq in a claimed row. */
-const [PRIORITY, DUE, SEQ] = [5, 6, 0]
+const [PRIORITY, DUE, SEQ] = [4, 5, 0]
 const byOrder = (a: readonly SqlValue[], b: readonly SqlValue[]) =>
   Number(b[PRIORITY]) - Number(a[PRIORITY]) || Number(a[DUE]) - Number(b[DUE]) || Number(a[SEQ]) - Number(b[SEQ])
 

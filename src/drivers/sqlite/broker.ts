@@ -22,6 +22,7 @@ export function createBroker(front: Front): Broker<SqliteHandle> {
 
     const holder: Holder = {
       link: front.link,
+      queue: o.queue,
       ackInTransaction: front.ackInTransaction,
       note: front.note,
       said: front.said,

@@ -17,6 +17,7 @@ import { LOST_SLOT, NO_SLOT } from './slots.js'
 /** Where a delivery is held, and what it needs of the driver. */
 export interface Holder {
   readonly link: Link
+  readonly queue: string
   /** Settle in the caller's own transaction, at once; whether the run owned the job. */
   ackInTransaction(
     tx: SqliteHandle,
@@ -76,14 +77,14 @@ export class SqliteDelivery implements Delivery<SqliteHandle> {
     this.values = values
     this.at = at
     this.seq = values[at] as number
-    this.run = values[at + 8] as number
-    this.attempt = (values[at + 9] as number) + 1
-    const text = values[at + 12] as string | null
+    this.run = values[at + 7] as number
+    this.attempt = (values[at + 8] as number) + 1
+    const text = values[at + 11] as string | null
     if (text === null) return
     this.rare = JSON.parse(text) as Rare
     this.crashes = this.rare.crashes
     this.suspect = this.rare.suspect === 1
-    const dueAt = values[at + 6] as number
+    const dueAt = values[at + 5] as number
     if (this.rare.blocked !== null && dueAt > Date.now() - BLOCKED_FORGOTTEN)
       this.blocked = { why: this.rare.blocked, since: this.rare.blocked_since ?? 0 }
   }
@@ -97,13 +98,13 @@ export class SqliteDelivery implements Delivery<SqliteHandle> {
     const { values, at } = this
     const plain: Envelope = {
       id: values[at + 1] as string,
-      queue: values[at + 2] as string,
-      name: values[at + 3] as string,
-      body: values[at + 4] as string,
+      queue: this.holder.queue,
+      name: values[at + 2] as string,
+      body: values[at + 3] as string,
       headers: NO_HEADERS,
-      priority: values[at + 5] as number,
-      enqueuedAt: values[at + 7] as number,
-      keep: { completed: values[at + 10] as number, dead: values[at + 11] as number },
+      priority: values[at + 4] as number,
+      enqueuedAt: values[at + 6] as number,
+      keep: { completed: values[at + 9] as number, dead: values[at + 10] as number },
     }
     return this.rare ? { ...plain, ...rareParts(this.rare, plain.enqueuedAt) } : plain
   }

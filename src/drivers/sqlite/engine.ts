@@ -33,6 +33,8 @@ export type SqliteConstructor = new (file: string, ...rest: any[]) => SqliteHand
 export interface Db {
   /** How many rows changed. */
   run(sql: string, ...values: SqlValue[]): number
+  /** The statement itself, for what is run very often. */
+  prepare(sql: string): Pick<RawStatement, 'run'>
   get(sql: string, ...values: SqlValue[]): Row | undefined
   all(sql: string, ...values: SqlValue[]): Row[]
   /** Rows as arrays, in the order of the columns: cheaper where there are many. */
@@ -64,6 +66,7 @@ export function dbOf(handle: SqliteHandle): Db {
       if (!query) asArrays.set(sql, (query = prepareArrays(sql)))
       return query(...values)
     },
+    prepare: prepared,
     run: (sql, ...values) => Number(prepared(sql).run(...values).changes),
     get: (sql, ...values) => prepared(sql).get(...values) as Row | undefined,
     all: (sql, ...values) => prepared(sql).all(...values) as Row[],

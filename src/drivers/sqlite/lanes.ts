@@ -162,7 +162,7 @@ export function createLanes(o: {
           values[at + ROW - 1] = lane.slots.hand({
             seq: values[at] as number,
             id: values[at + 1] as string,
-            run: values[at + 8] as number,
+            run: values[at + 7] as number,
           })
         lane.handed += count
         if (suspect) lane.suspects += 1

@@ -46,7 +46,8 @@ export function createPublish(t: Tables, hooks: Pick<Hooks, 'ready'>): Publish {
     const known = () => standing({ id, name }, String(db.get(nameOfId, id)?.['name'])).id
     if (rare === null && enqueuedAt <= now)
       // prettier-ignore
-      return db.run(insertPlain, id, queue, name, priority, enqueuedAt, body, headers, enqueuedAt, keepCompleted, keepDead) === 1
+      return Number(db.prepare(insertPlain)
+        .run(id, queue, name, priority, enqueuedAt, body, headers, enqueuedAt, keepCompleted, keepDead).changes) === 1
         ? undefined : known()
 
     const { notBefore, expiresAt, unique, group } = JSON.parse(rare ?? '{}') as RareParts

@@ -11,11 +11,16 @@ export interface Run {
   readonly run: number
 }
 
+/** Values of one ack among many: seq, id, run, result. */
+export const ACK = 4
+
 /** Every verb answers whether the run still owned the job. */
 export interface Settle {
   start(db: Db, r: Run): boolean
   note(db: Db, r: Run, o: { progress?: number; note?: string }): boolean
   ack(db: Db, r: Run, result: string | null, now: number): boolean
+  /** Many of them; positions of those that the run had lost. `ACK` values each. */
+  acks(db: Db, acks: readonly SqlValue[], now: number): number[]
   retry(db: Db, r: Run, o: { delay: number; error: JobError; now: number }): boolean
   dead(db: Db, r: Run, o: { reason: DeadReason; error: JobError; now: number }): boolean
   release(db: Db, r: Run, o: { delay: number; why: ReleaseReason; now: number }): boolean
@@ -81,6 +86,16 @@ export function createSettle(t: Tables, maxCrashes: number): Settle {
     ack: (db, r, result, now) =>
       // The usual case first: it costs one statement.
       db.run(ack, result, now, now, now, r.seq, r.id, r.run) === 1 || cancelled(db, r, now),
+    acks(db, acks, now) {
+      const statement = db.prepare(ack)
+      const lost: number[] = []
+      for (let i = 0; i < acks.length; i += ACK) {
+        const [seq, id, run] = [acks[i] as number, acks[i + 1] as string, acks[i + 2] as number]
+        const { changes } = statement.run(acks[i + 3]!, now, now, now, seq, id, run)
+        if (Number(changes) !== 1 && !cancelled(db, { seq, id, run }, now)) lost.push(i / ACK)
+      }
+      return lost
+    },
     retry: (db, r, { delay, error, now }) => unlessCancelled(db, r, now, retry, now + delay, json(error)),
     dead: (db, r, { reason, error, now }) =>
       unlessCancelled(db, r, now, dead, reason, SPENT.includes(reason) ? 1 : 0, json(error), now, now),
