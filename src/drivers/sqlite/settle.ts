@@ -51,6 +51,11 @@ export function createSettle(t: Tables, maxCrashes: number): Settle {
       holds_key = holds_key AND coalesce(unique_until_at, 0) > ?,
       worker = NULL, start_written = 0, suspect = 0, blocked = NULL
     WHERE ${mine} AND cancelling = 0`
+  // The same for what almost every job is: the fewer columns change, the fewer indexes are looked at.
+  const ackPlain = `
+    UPDATE ${t.jobs} SET state = 'completed', attempts = attempts + 1, result = ?, finished_at = ?,
+      prune_at = ? + keep_completed, worker = NULL
+    WHERE ${mine} AND cancelling = 0 AND unique_key IS NULL AND suspect = 0 AND blocked IS NULL AND start_written = 0`
   const retry = `
     UPDATE ${t.jobs} SET state = 'scheduled', due_at = ?, attempts = attempts + 1, errors = ${appended}, suspect = 0,
       blocked = NULL, ${letGo}
@@ -87,12 +92,13 @@ export function createSettle(t: Tables, maxCrashes: number): Settle {
       // The usual case first: it costs one statement.
       db.run(ack, result, now, now, now, r.seq, r.id, r.run) === 1 || cancelled(db, r, now),
     acks(db, acks, now) {
-      const statement = db.prepare(ack)
+      const plain = db.prepare(ackPlain)
       const lost: number[] = []
       for (let i = 0; i < acks.length; i += ACK) {
         const [seq, id, run] = [acks[i] as number, acks[i + 1] as string, acks[i + 2] as number]
-        const { changes } = statement.run(acks[i + 3]!, now, now, now, seq, id, run)
-        if (Number(changes) !== 1 && !cancelled(db, { seq, id, run }, now)) lost.push(i / ACK)
+        const result = acks[i + 3] as string | null
+        if (Number(plain.run(result, now, now, seq, id, run).changes) === 1) continue
+        if (!settle.ack(db, { seq, id, run }, result, now)) lost.push(i / ACK)
       }
       return lost
     },
