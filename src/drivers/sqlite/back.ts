@@ -93,6 +93,7 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
       run: (tx) => lanes.take(tx),
       committed: (taken) => {
         for (const { lane, values } of taken) (say().deliveries ??= []).push([lane, values])
+        if (lanes.hungry) hungry()
       },
       undone: (taken) => lanes.undo(taken),
     },
@@ -122,7 +123,7 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
   /** A transaction of its own for what lanes may take, unless one is coming anyway. */
   let coming = false
   function hungry(): void {
-    if (coming || !connection) return
+    if (coming || !connection || commits.inside) return
     coming = true
     commits
       .write(() => (coming = false), 0)

@@ -98,15 +98,23 @@ export const ROW = 13
 export interface Claims {
   /** Whether something is ready, whether a suspect is, and when the next scheduled job is due. */
   look(db: Db, queue: string): { ready: boolean; suspect: boolean; due: number }
-  /** Take up to `n` jobs, and one of them a suspect if that is allowed. Sorted; `ROW` values each. */
+  /**
+   * Take up to `n` jobs, and one of them a suspect if that is allowed. Sorted; `ROW` values each. `many`: there are likely
+   * to be many.
+   */
   take(
     db: Db,
-    o: { worker: string; queue: string; n: number; suspects: boolean },
+    o: { worker: string; queue: string; n: number; suspects: boolean; many: boolean },
   ): {
     readonly values: SqlValue[]
     readonly suspect: boolean
+    /** When the next scheduled job is due. */
+    readonly due: number
   }
 }
+
+/** So many are taken one by one: a statement for many makes a table of its own first, which costs more than a few do. */
+const FEW = 8
 
 export function createClaims(t: Tables): Claims {
   const look = `
@@ -124,15 +132,32 @@ export function createClaims(t: Tables): Claims {
     ELSE json_object('suspect', suspect, 'crashes', crashes, 'blocked', blocked, 'blocked_since', blocked_since,
       'expires_at', expires_at, 'unique_key', unique_key, 'unique_until', unique_until,
       'unique_until_at', unique_until_at, 'job_group', job_group, 'headers', headers) END`
-  const take = (ready: string) => `
-    UPDATE ${t.jobs} SET state = 'active', run = run + 1, worker = ?, started_at = ?
-    WHERE seq IN (SELECT seq FROM ${t.jobs} WHERE queue = ? AND ${ready} LIMIT ?)
-    RETURNING seq, id, name, body, priority, due_at, enqueued_at, run, attempts, keep_completed, keep_dead,
-      ${rare} AS rare`
-  const takeSuspect = take(`state = 'ready' AND suspect = 1 ORDER BY due_at, seq`)
-  const takeReady = take(`state = 'ready' AND suspect = 0 ORDER BY priority DESC, due_at, seq`)
+  const columns = (run: string) =>
+    `seq, id, name, body, priority, due_at, enqueued_at, ${run}, attempts, keep_completed, keep_dead, ${rare} AS rare`
+  const find = (what: string, ready: string) =>
+    `SELECT ${what} FROM ${t.jobs} WHERE queue = ? AND state = 'ready' AND ${ready} LIMIT ?`
+  const [inOrder, suspectInOrder] = [
+    'suspect = 0 ORDER BY priority DESC, due_at, seq',
+    'suspect = 1 ORDER BY due_at, seq',
+  ]
+  const taken = `UPDATE ${t.jobs} SET state = 'active', run = run + 1, worker = ?, started_at = ?`
+  const takeMany = `${taken} WHERE seq IN (${find('seq', inOrder)}) RETURNING ${columns('run')}`
+  const findFew = find(columns('run + 1'), inOrder)
+  const findSuspect = find(columns('run + 1'), suspectInOrder)
+  const takeOne = `${taken} WHERE seq = ?`
   const freeKey = `UPDATE ${t.jobs} SET holds_key = 0 WHERE seq = ? AND unique_until = 'started'`
   const present = `SELECT 1 FROM ${t.workers} WHERE id = ?`
+
+  function takeEach(db: Db, rows: SqlValue[][], worker: string, now: number): SqlValue[][] {
+    for (const row of rows) db.run(takeOne, worker, now, row[SEQ]!)
+    return rows
+  }
+
+  function takeReady(db: Db, queue: string, n: number, worker: string, now: number, many: boolean): SqlValue[][] {
+    const few = many ? undefined : db.rows(findFew, queue, Math.min(n, FEW + 1))
+    if (few && few.length <= FEW) return takeEach(db, few, worker, now)
+    return db.rows(takeMany, worker, now, queue, n).sort(byOrder)
+  }
 
   return {
     look(db, queue) {
@@ -143,15 +168,19 @@ export function createClaims(t: Tables): Claims {
         due: found['due'] === null ? Infinity : Number(found['due']),
       }
     },
-    take(db, { worker, queue, n, suspects }) {
+    take(db, { worker, queue, n, suspects, many }) {
       // Without a beat nobody would notice the worker's death, and the jobs would be stranded.
-      if (!db.get(present, worker)) return { values: [], suspect: false }
+      if (!db.get(present, worker)) return { values: [], suspect: false, due: Infinity }
       const now = Date.now()
-      db.run(promote, queue, now)
-      const rows = suspects ? db.rows(takeSuspect, worker, now, queue, 1) : []
+      let found = this.look(db, queue)
+      if (found.due <= now) {
+        db.run(promote, queue, now)
+        found = this.look(db, queue)
+      }
+      const rows = suspects && found.suspect ? takeEach(db, db.rows(findSuspect, queue, 1), worker, now) : []
       const suspect = rows.length > 0
       const left = n - rows.length
-      if (left > 0) rows.push(...db.rows(takeReady, worker, now, queue, left).sort(byOrder))
+      if (left > 0 && found.ready) rows.push(...takeReady(db, queue, left, worker, now, many))
       // Grown, not made at its size: V8 copies an array that ever had holes element by element.
       const values: SqlValue[] = []
       for (const row of rows) {
@@ -160,7 +189,7 @@ export function createClaims(t: Tables): Claims {
         // Set apart from the claim, which would have to look at one index more for every job.
         if (row[RARE] !== null) db.run(freeKey, row[SEQ]!)
       }
-      return { values, suspect }
+      return { values, suspect, due: found.due }
     },
   }
 }

@@ -14,6 +14,8 @@ export interface Commits {
    * @param rows about how many rows it writes
    */
   write<T>(operation: Operation<T>, rows?: number): Promise<T>
+  /** A transaction runs right now, whose companion is still to come. */
+  readonly inside: boolean
   lockWaits(): LockWaits
   /** Wait for what is under way, then refuse everything. */
   close(): Promise<void>
@@ -55,6 +57,7 @@ export function createCommits<C>(o: {
   readonly companion?: Companion<C>
 }): Commits {
   let closed = false
+  let inside = false
   let contendedAt = -Infinity
   /** By the second in which they ended. */
   const waits = new Map<number, LockWaits>()
@@ -108,16 +111,20 @@ export function createCommits<C>(o: {
   // timeout helps (https://www.sqlite.org/rescode.html#busy_snapshot).
   function atOnce(writes: readonly Write[], withCompanion: boolean): unknown[] {
     const db = o.db()
-    const companion = withCompanion && o.companion?.wanted ? o.companion : undefined
+    const companion = withCompanion ? o.companion : undefined
     let taken: C | undefined
     db.exec('BEGIN IMMEDIATE')
+    inside = companion !== undefined
     try {
       const results = writes.map(({ operation }) => operation(db))
-      taken = companion?.run(db)
+      // Only now: an operation may have brought what is wanted.
+      if (companion?.wanted) taken = companion.run(db)
       db.exec('COMMIT')
-      if (companion) companion.committed(taken!)
+      inside = false
+      if (taken !== undefined) companion?.committed(taken)
       return results
     } catch (error) {
+      inside = false
       if (taken !== undefined) companion?.undone(taken)
       try {
         db.exec('ROLLBACK')
@@ -132,6 +139,9 @@ export function createCommits<C>(o: {
     async write<T>(operation: Operation<T>, rows = 1): Promise<T> {
       if (closed) throw new ClientClosedError()
       return (await batcher.add({ operation, rows, since: performance.now() })) as T
+    },
+    get inside() {
+      return inside
     },
     lockWaits() {
       const from = performance.now() / 1000 - MINUTE

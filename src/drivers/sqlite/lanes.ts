@@ -16,6 +16,8 @@ interface Lane {
   /** Suspects handed over, and those that have left its hands: one at a time. */
   suspects: number
   suspectsEnded: number
+  /** The last look found many. */
+  many: boolean
   /** Something may be ready. */
   hot: boolean
   /** Whoever receives does not answer: nothing more goes there. */
@@ -54,6 +56,8 @@ export interface Lanes {
 
 /** Jobs of one lane in one transaction: enough to make an fsync cheap, few enough to let others in. */
 const MOST = 500
+/** So many at once promise that there will be many again. */
+const MANY = 50
 /** After a look that failed. */
 const PAUSE_AFTER_ERROR = 500
 
@@ -106,6 +110,7 @@ export function createLanes(o: {
         handed: 0,
         suspects: 0,
         suspectsEnded: 0,
+        many: false,
         hot: true,
         blocked: false,
         slots: createSlots(cells),
@@ -155,8 +160,8 @@ export function createLanes(o: {
       for (const lane of lanes.values()) {
         const n = room(lane)
         if (!isHungry(lane)) continue
-        const { queue, worker } = lane
-        const { values, suspect } = o.claims.take(db, { worker, queue, n, suspects: mayTakeSuspect(lane) })
+        const { queue, worker, many } = lane
+        const { values, suspect, due } = o.claims.take(db, { worker, queue, n, suspects: mayTakeSuspect(lane), many })
         const count = values.length / ROW
         for (let at = 0; at < values.length; at += ROW)
           values[at + ROW - 1] = lane.slots.hand({
@@ -165,12 +170,13 @@ export function createLanes(o: {
             run: values[at + 7] as number,
           })
         lane.handed += count
+        lane.many = count > MANY
         if (suspect) lane.suspects += 1
         if (count > 0) taken.push({ lane: lane.id, values, suspect })
         if (count === n) continue
         // Nothing more is ready; a scheduled job may be next.
         lane.hot = false
-        lookIn(lane, o.claims.look(db, queue).due - Date.now())
+        lookIn(lane, due - Date.now())
       }
       return taken
     },

@@ -16,9 +16,9 @@ const LARGE_LOG = 64 * 1024 * 1024
 /** After a large log has been copied back, its file is cut to this size. */
 export const KEPT_LOG = 16 * 1024 * 1024
 const TELL_AGAIN = 60_000
-/** Free pages are given back when they are so large a part of the file, and so many. */
+/** Free pages are given back when they are so large a part of the file, and so many bytes. */
 const FREE_SHARE = 0.25
-const FREE_PAGES = 2_560
+const FREE_BYTES = 8 * 1024 * 1024
 /** Pages that move in one transaction: a few milliseconds. */
 const VACUUM_STEP = 128
 const BETWEEN_STEPS = 20
@@ -101,7 +101,7 @@ function checkpoint(db: Db): boolean {
 function freeShare(db: Db): number {
   const of = (pragma: string) => Number(Object.values(db.get(`PRAGMA ${pragma}`) ?? { n: 0 })[0])
   const free = of('freelist_count')
-  if (free < FREE_PAGES || of('auto_vacuum') !== INCREMENTAL) return 0
+  if (free * of('page_size') < FREE_BYTES || of('auto_vacuum') !== INCREMENTAL) return 0
   return free / of('page_count')
 }
 
