@@ -26,7 +26,7 @@ function blocksOf(page: string): { file: string; code: string }[] {
 
 /** What the pages take for granted: names that stand for the reader's own. */
 const READERS = `
-import type { Client, Job, Task } from 'millrace'
+import type { Client, Job, Producer, Task } from 'millrace'
 import type { OpenOptions } from 'millrace/testing'
 import type { StatefulDriver } from 'millrace'
 declare global {
@@ -41,6 +41,7 @@ declare global {
   const sendWelcome: Task<{ name: string }, { name: string }, void, void>
   const reply: { code(status: number): { send(text: string): void } }
   function openSmtp(): Promise<{ send(to: string, template: string, o: object): Promise<void>; close(): Promise<void> }>
+  function signUp(jobs: Producer, address: string): Promise<void>
   function mine(o: OpenOptions): StatefulDriver
   function test(name: string, body: () => Promise<void>): void // jest's
   function expect(value: unknown): { toEqual(expected: unknown): void }
@@ -73,6 +74,7 @@ describe('the code on a page', () => {
     'docs/errors.md',
     'docs/guides/testing.md',
     'docs/performance.md',
+    'docs/chaos.md',
     'ARCHITECTURE.md',
   ])(
     '%s compiles',
