@@ -80,8 +80,8 @@ export type LostReason = 'lease' | 'link' | 'cancelled'
 export type ReleaseReason = 'stop' | 'later' | 'no-handler' | 'limit'
 
 /**
- * One envelope in one worker's hands. One settling verb (ack, retry, dead, release) may be called, once. It may be an
- * instance of a class: whoever wraps it passes every call on, or makes an object with it as its prototype.
+ * One envelope in one worker's hands. One settling verb (ack, retry, dead, release) may be called, once. Whoever wraps
+ * it uses `wrapDelivery`.
  */
 export interface Delivery<Tx = never> {
   readonly envelope: Envelope

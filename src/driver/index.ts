@@ -10,6 +10,7 @@ export type { PolledDelivery, PollingConsumer, PollingOptions } from './polling.
 export { beatInterval, createLeaseWatch, watchGap } from './leases.js'
 export type { Beat, LeaseWatch } from './leases.js'
 export { createPulse, overrun } from './pulse.js'
+export { wrapDelivery } from './wrap.js'
 export type { Pulse } from './pulse.js'
 export type { Envelope, HeaderMap, UniqueClaim } from '../core/envelope.js'
 export type { DeadReason, JobError } from '../core/errors.js'

@@ -4,6 +4,7 @@ import { LONGEST_TIMER } from '../core/duration.js'
 import { PARENT_HEADER, type Envelope } from '../core/envelope.js'
 import { BrokerUnavailableError, LeaseLostError, UnsupportedError } from '../core/errors.js'
 import type { Broker, ConsumeOptions, Consumer, Delivery, Driver, StatefulDriver, Workers } from '../driver/driver.js'
+import { wrapDelivery } from '../driver/wrap.js'
 import { createLostSwitch } from '../driver/polling.js'
 import { planFaults, type Fault, type FaultPlan, type FaultPoint, type Strike } from './faults.js'
 
@@ -177,14 +178,7 @@ function faultyDelivery<Tx>(house: House<Tx>, worker: string, inner: Delivery<Tx
       await call()
       if (at !== 'start') house.held.delete(held)
     })
-  const delivery: Delivery<Tx> = {
-    begin: () => inner.begin?.() ?? true,
-    envelope: inner.envelope,
-    run: inner.run,
-    attempt: inner.attempt,
-    crashes: inner.crashes,
-    suspect: inner.suspect,
-    ...(inner.blocked && { blocked: inner.blocked }),
+  const delivery = wrapDelivery(inner, {
     onLost: lost.onLost,
     note(o) {
       if (!held.gone) inner.note(o)
@@ -202,7 +196,7 @@ function faultyDelivery<Tx>(house: House<Tx>, worker: string, inner: Delivery<Tx
     retry: (o) => write('retry', () => inner.retry(o)),
     dead: (o) => write('dead', () => inner.dead(o)),
     release: (o) => write('release', () => inner.release(o)),
-  }
+  })
   return { held, delivery }
 }
 

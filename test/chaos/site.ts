@@ -13,6 +13,8 @@ import { monotonic, until, within } from './wait.js'
 export interface SiteOptions {
   /** Milliseconds; left out, the default of 15 s. */
   readonly lease?: number
+  /** `false`: the connection on the main thread. */
+  readonly thread?: false
   readonly maxCrashes?: number
   /** Folder for the database file, when it is not to lie beside the effects. */
   readonly disk?: (folder: string) => string
@@ -87,7 +89,11 @@ export async function openSite(name: string, options: SiteOptions = {}): Promise
   const folder = mkdtempSync(join(tmpdir(), `millrace-chaos-${name}-`))
   const lease = options.lease ?? DEFAULT_LEASE
   const file = join(options.disk?.(folder) ?? folder, 'jobs.db')
-  const query = [`lease=${lease}ms`, ...(options.maxCrashes === undefined ? [] : [`maxCrashes=${options.maxCrashes}`])]
+  const query = [
+    `lease=${lease}ms`,
+    ...(options.thread === false ? ['thread=false'] : []),
+    ...(options.maxCrashes === undefined ? [] : [`maxCrashes=${options.maxCrashes}`]),
+  ]
   const url = `sqlite:${file}?${query.join('&')}`
   const effectsFile = join(folder, 'effects')
   const logs = join(folder, 'logs')

@@ -44,19 +44,21 @@ export function createPublish(t: Tables, hooks: Pick<Hooks, 'ready'>): Publish {
     const [priority, enqueuedAt, keepCompleted, keepDead] = [number(5), number(6), number(7), number(8)]
     const rare = values[at + 9] as string | null
     const known = () => standing({ id, name }, String(db.get(nameOfId, id)?.['name'])).id
-    if (rare === null && enqueuedAt <= now)
+    // A job without a delay is ready now, whatever the clock of who made it says.
+    const atOnce = Math.min(enqueuedAt, now)
+    if (rare === null)
       // prettier-ignore
       return Number(db.prepare(insertPlain)
-        .run(id, queue, name, priority, enqueuedAt, body, headers, enqueuedAt, keepCompleted, keepDead).changes) === 1
+        .run(id, queue, name, priority, atOnce, body, headers, enqueuedAt, keepCompleted, keepDead).changes) === 1
         ? undefined : known()
 
-    const { notBefore, expiresAt, unique, group } = JSON.parse(rare ?? '{}') as RareParts
+    const { notBefore, expiresAt, unique, group } = JSON.parse(rare) as RareParts
     if (unique) {
       if (db.get(nameOfId, id)) return known()
       const held = holder(db, name, unique.key, now)
       if (held !== undefined) return held
     }
-    const due = notBefore ?? enqueuedAt
+    const due = notBefore ?? atOnce
     const until = unique?.until
     const inserted = db.run(
       insert,

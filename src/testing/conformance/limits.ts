@@ -1,4 +1,5 @@
 // P12: bounded. P13: validated twice. P14: no handler here. P18: no silent no.
+import { wrapDelivery } from '../../driver/wrap.js'
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { defineTask } from '../../core/task.js'
 import { unchecked } from '../../core/schema.js'
@@ -214,7 +215,7 @@ function blockedFor(age: number, driver: StatefulDriver<any>): StatefulDriver<an
       driver.broker.consume({
         ...o,
         onDelivery: (delivery) =>
-          o.onDelivery(Object.create(delivery, { blocked: { value: { why: 'no-handler', since: Date.now() - age } } })),
+          o.onDelivery(wrapDelivery(delivery, { blocked: { why: 'no-handler', since: Date.now() - age } })),
       }),
   }
   return { ...driver, broker }

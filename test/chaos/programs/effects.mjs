@@ -2,6 +2,7 @@
 // written survives kill -9 of the writer. A line: verb, outcome, job, run, attempt, process, pid, milliseconds (monotonic,
 // the same clock in every process).
 import { openSync, writeSync } from 'node:fs'
+import { wrapDelivery } from 'millrace/driver'
 
 /** Options that the runner gives to a program, as JSON in its environment. */
 export const options = JSON.parse(process.env.CHAOS)
@@ -44,7 +45,7 @@ function tappedDelivery(delivery) {
     }
     effect(verb, 'ok', id, run, attempt)
   }
-  return Object.assign(Object.create(delivery), {
+  return wrapDelivery(delivery, {
     ack: settling('ack'),
     retry: settling('retry'),
     dead: settling('dead'),
