@@ -46,7 +46,10 @@ export async function startPresence(o: {
       .finally(() => (beating = undefined))
   }
 
-  await beatOnce()
+  await beatOnce().catch((error: unknown) => {
+    void o.workers.leave({ worker: o.worker }).catch(() => {}) // the driver may expect its next beat
+    throw error
+  })
   const timer = setInterval(tick, beatInterval(o.lease))
   return {
     get healthy() {

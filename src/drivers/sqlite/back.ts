@@ -13,7 +13,7 @@ import type { Hooks } from './hooks.js'
 import { createReads, createWrites, type Reads, type Writes } from './operations.js'
 import type { Call, Post, Reply, Turn } from './protocol.js'
 import { createFileSignals } from './signals.js'
-import { ACK } from './settle.js'
+import { ACK, type Run } from './settle.js'
 import type { Cells } from './slots.js'
 import { createStorage } from './storage.js'
 import { createSubstitute, type BeatArgs } from './substitute.js'
@@ -35,6 +35,9 @@ export interface BackOptions {
 export interface Back {
   receive(turn: Turn): void
 }
+
+/** Before what must be written is tried again, in milliseconds. */
+const PAUSE_AFTER_ERROR = 500
 
 export function createBack(o: BackOptions, engine: () => SqliteConstructor, post: Post<Reply>): Back {
   const t = tablesOf(o.namespace)
@@ -103,13 +106,26 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
     beat: writeBeat,
     onBlocked(worker, on) {
       const runs = lanes.block(worker, on)
-      if (runs.length === 0) return
-      const giveBack = (tx: Db) => runs.forEach((run) => writes.release(tx, { ...run, delay: 0, why: 'stop' }))
-      commits.write(giveBack, runs.length).catch((error: unknown) => {
-        hooks.log('warn', `Could not give back what had not begun: ${messageOf(error)}`, { jobs: runs.length })
-      })
+      if (runs.length > 0) void giveBack(runs)
     },
   })
+
+  /** Until it is written: nobody else would, as long as the worker lives. */
+  async function giveBack(runs: readonly Run[]): Promise<void> {
+    while (connection) {
+      try {
+        await commits.write(
+          (tx) => runs.forEach((run) => writes.release(tx, { ...run, delay: 0, why: 'stop' })),
+          runs.length,
+        )
+        return
+      } catch (error) {
+        hooks.log('warn', `Could not give back what had not begun: ${messageOf(error)} Trying again.`, {})
+        await new Promise((resolve) => setTimeout(resolve, PAUSE_AFTER_ERROR).unref())
+      }
+    }
+  }
+
   const storage = createStorage({ db, path: o.path, commits, log: hooks.log })
   const signals = createFileSignals(
     () => o.path,
@@ -182,8 +198,8 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
   }
 
   function beat(args: BeatArgs) {
-    substitute.heard(args)
-    return writeBeat(args)
+    const written = substitute.heard(args)
+    return writeBeat(args).finally(written)
   }
 
   async function writeBeat(args: BeatArgs) {

@@ -9,6 +9,7 @@ import { begin, createCells } from './slots.js'
 
 export function createBroker(front: Front): Broker<SqliteHandle> {
   async function consume(o: ConsumeOptions<SqliteHandle>): Promise<Consumer> {
+    const { link } = front
     const cells = createCells()
     const inHand = new Set<SqliteDelivery>()
     let [prefetch, delivered, suspectsEnded] = [0, 0, 0]
@@ -18,10 +19,10 @@ export function createBroker(front: Front): Broker<SqliteHandle> {
     const closed = new Promise<Error | undefined>((resolve) => (tellClosed = resolve))
 
     /** What is on its way counts as in hand already: so many deliveries in all may there have been. */
-    const tell = () => front.link.credit(lane, stopped ? 0 : delivered - inHand.size + prefetch, suspectsEnded)
+    const tell = () => link.credit(lane, stopped ? 0 : delivered - inHand.size + prefetch, suspectsEnded)
 
     const holder: Holder = {
-      link: front.link,
+      link,
       queue: o.queue,
       ackInTransaction: front.ackInTransaction,
       note: front.note,
@@ -39,7 +40,7 @@ export function createBroker(front: Front): Broker<SqliteHandle> {
       },
     }
 
-    lane = await front.link.openLane(
+    lane = await link.openLane(
       {
         delivered(values) {
           for (let at = 0; at < values.length; at += ROW) {
@@ -51,7 +52,10 @@ export function createBroker(front: Front): Broker<SqliteHandle> {
             else o.onDelivery(delivery)
           }
         },
-        lost: tellClosed,
+        lost(error) {
+          for (const delivery of inHand) delivery.lose('link') // those that it loses leave the set meanwhile
+          tellClosed(error)
+        },
       },
       { queue: o.queue, worker: o.worker, cells },
     )
@@ -67,7 +71,7 @@ export function createBroker(front: Front): Broker<SqliteHandle> {
       },
       stop: () =>
         (stopped ??= (async () => {
-          await front.link.closeLane(lane)
+          await link.closeLane(lane)
           hand.end()
           tellClosed(undefined)
         })()),

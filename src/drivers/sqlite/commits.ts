@@ -83,8 +83,10 @@ export function createCommits<C>(o: {
       } catch (error) {
         if (!isBusy(error)) {
           // Somebody's own fault takes no neighbour with it; a fault of the file takes everybody.
-          if (left.length > 1) for (const write of left) await settleAll([write], outcomes, false)
-          else outcomes.set(left[0]!, { ok: false, error: translate(error, o.file) })
+          if (left.length > 1) {
+            for (const write of left) await settleAll([write], outcomes, false)
+            companionAlone()
+          } else outcomes.set(left[0]!, { ok: false, error: translate(error, o.file) })
           return
         }
         left = left.filter((write) => {
@@ -97,6 +99,15 @@ export function createCommits<C>(o: {
       await sleep(waiting < EAGER ? 1 : Math.min(LONGEST_PAUSE, waiting / 20) * (0.5 + Math.random()))
     }
     waited(performance.now() - since)
+  }
+
+  /** What it was to do in a transaction that failed. */
+  function companionAlone(): void {
+    try {
+      if (o.companion?.wanted) atOnce([], true)
+    } catch {
+      // it is asked for again
+    }
   }
 
   function waited(ms: number): void {

@@ -157,28 +157,33 @@ export function createLanes(o: {
     },
     take(db) {
       const taken: Taken[] = []
-      for (const lane of lanes.values()) {
-        const n = room(lane)
-        if (!isHungry(lane)) continue
-        const { queue, worker, many } = lane
-        const { values, suspect, due } = o.claims.take(db, { worker, queue, n, suspects: mayTakeSuspect(lane), many })
-        const count = values.length / ROW
-        for (let at = 0; at < values.length; at += ROW)
-          values[at + ROW - 1] = lane.slots.hand({
-            seq: values[at] as number,
-            id: values[at + 1] as string,
-            run: values[at + 7] as number,
-          })
-        lane.handed += count
-        lane.many = count > MANY
-        if (suspect) lane.suspects += 1
-        if (count > 0) taken.push({ lane: lane.id, values, suspect })
-        if (count === n) continue
-        // Nothing more is ready; a scheduled job may be next.
-        lane.hot = false
-        lookIn(lane, due - Date.now())
+      try {
+        for (const lane of lanes.values()) {
+          const n = room(lane)
+          if (!isHungry(lane)) continue
+          const { queue, worker, many } = lane
+          const { values, suspect, due } = o.claims.take(db, { worker, queue, n, suspects: mayTakeSuspect(lane), many })
+          const count = values.length / ROW
+          for (let at = 0; at < values.length; at += ROW)
+            values[at + ROW - 1] = lane.slots.hand({
+              seq: values[at] as number,
+              id: values[at + 1] as string,
+              run: values[at + 7] as number,
+            })
+          lane.handed += count
+          lane.many = count > MANY
+          if (suspect) lane.suspects += 1
+          if (count > 0) taken.push({ lane: lane.id, values, suspect })
+          if (count === n) continue
+          // Nothing more is ready; a scheduled job may be next.
+          lane.hot = false
+          lookIn(lane, due - Date.now())
+        }
+        return taken
+      } catch (error) {
+        self.undo(taken) // what came of the lanes before
+        throw error
       }
-      return taken
     },
     undo(taken) {
       for (const { lane: id, values, suspect } of taken) {

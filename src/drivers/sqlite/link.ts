@@ -76,6 +76,12 @@ export function createLink(start: StartCarrier, log: ConnectOptions['log']): Lin
     turn = emptyTurn()
     n += 1
     if (now.waiting.length > 0) acks.set(n, now.waiting)
+    if (gone) {
+      // Asked for while the other half was closing, or after it was lost.
+      for (const waiting of now.waiting) waiting.reject(afterEnd(gone))
+      for (const [call] of now.calls) take(call)?.reject(afterEnd(gone))
+      acks.delete(n)
+    }
     hold()
     if (!gone) carrier.send({ n, credits: [...now.credits.values()], acks: now.acks, calls: now.calls })
   }
@@ -113,25 +119,18 @@ export function createLink(start: StartCarrier, log: ConnectOptions['log']): Lin
   function lost(error: Error): void {
     if (gone) return
     gone = error
-    const why = new BrokerUnavailableError(
-      `The connection to SQLite ended: ${error.message}. Start this client anew.`,
-      {
-        outcome: 'unknown',
-        cause: error,
-      },
-    )
-    for (const waiting of [...calls.values(), ...[...acks.values()].flat(), ...turn.waiting]) waiting.reject(why)
+    // One for each: whoever gets it may write into it what it was about.
+    const why = () => ended(error, 'unknown')
+    for (const waiting of [...calls.values(), ...[...acks.values()].flat(), ...turn.waiting.splice(0)])
+      waiting.reject(why())
     calls.clear()
     acks.clear()
-    for (const end of lanes.values()) end.lost(why)
+    for (const end of lanes.values()) end.lost(why())
     lanes.clear()
   }
 
   function send(verb: Call[1], args: unknown, rows: number): Promise<never> {
-    if (gone)
-      return Promise.reject(
-        gone instanceof ClientClosedError ? gone : new BrokerUnavailableError(gone.message, { outcome: 'not-sent' }),
-      )
+    if (gone) return Promise.reject(afterEnd(gone))
     return new Promise((resolve, reject) => {
       const call = ++lastCall
       calls.set(call, { resolve, reject })
@@ -145,7 +144,7 @@ export function createLink(start: StartCarrier, log: ConnectOptions['log']): Lin
     write: (verb, args, rows = 1) => send(verb, args, rows),
     control: (verb, args) => send(verb, args, 0),
     ack(seq, id, run, result) {
-      if (gone) return Promise.reject(gone)
+      if (gone) return Promise.reject(afterEnd(gone))
       return new Promise((resolve, reject) => {
         turn.acks.push(seq, id, run, result)
         turn.waiting.push({ resolve, reject })
@@ -183,4 +182,12 @@ export function createLink(start: StartCarrier, log: ConnectOptions['log']): Lin
       await carrier.end()
     },
   }
+}
+
+/** For what is asked after the end, which was either asked for or a loss. */
+const afterEnd = (gone: Error): Error => (gone instanceof ClientClosedError ? gone : ended(gone, 'not-sent'))
+
+function ended(cause: Error, outcome: 'not-sent' | 'unknown'): BrokerUnavailableError {
+  const message = `The connection to SQLite ended: ${cause.message}. Start this client anew.`
+  return new BrokerUnavailableError(message, { outcome, cause })
 }

@@ -12,8 +12,8 @@ export interface BeatArgs {
 }
 
 export interface Substitute {
-  /** The worker itself has beaten. */
-  heard(args: BeatArgs): void
+  /** The worker itself beats; call what this answers when that is written, or has failed. */
+  heard(args: BeatArgs): () => void
   forget(worker: string): void
   end(): void
 }
@@ -28,7 +28,7 @@ export function createSubstitute(o: {
   onBlocked(worker: string, on: boolean): void
 }): Substitute {
   const every = beatInterval(o.lease)
-  const workers = new Map<string, { readonly args: BeatArgs; readonly at: number; blocked: boolean }>()
+  const workers = new Map<string, { readonly args: BeatArgs; at: number; beating: boolean; blocked: boolean }>()
   let timer: NodeJS.Timeout | undefined
 
   function look(): void {
@@ -36,7 +36,8 @@ export function createSubstitute(o: {
     for (const one of workers.values()) {
       const { pulse, worker, info } = one.args
       const silentFor = now - one.at
-      if (pulse === undefined || silentFor < every * 2) continue
+      // A beat that waits for the lock is no blocked event loop.
+      if (pulse === undefined || one.beating || silentFor < every * 2) continue
       if (!one.blocked) o.onBlocked(worker, (one.blocked = true))
       // Blocked by what is no handler: nobody says how long that may take, so it gets one lease.
       const over = overrun(pulse) ?? silentFor - o.lease
@@ -49,8 +50,13 @@ export function createSubstitute(o: {
   return {
     heard(args) {
       if (workers.get(args.worker)?.blocked) o.onBlocked(args.worker, false)
-      workers.set(args.worker, { args, at: performance.now(), blocked: false })
+      const one = { args, at: performance.now(), beating: true, blocked: false }
+      workers.set(args.worker, one)
       timer ??= setInterval(look, every).unref()
+      return () => {
+        one.at = performance.now()
+        one.beating = false
+      }
     },
     forget(worker) {
       workers.delete(worker)

@@ -7,16 +7,16 @@ export function createWorkers(front: Front): Workers {
   const known = new Set<string>()
   return {
     async beat({ worker, info, pulse }) {
-      const wasKnown = known.has(worker)
-      const { alive, revoked, paused } = await front.link.write('beat', {
-        worker,
-        info,
-        again: true,
-        ...(pulse && { pulse: pulse.cells }),
-      })
+      const args = { worker, info, ...(pulse && { pulse: pulse.cells }) }
+      let beaten = await front.link.write('beat', { ...args, again: !known.has(worker) })
+      if (known.has(worker) && !beaten.alive) {
+        // We were taken for dead: whatever we hold has been given to others. Only when that is let go do we come back, for
+        // with the entry comes new work.
+        front.lose(worker, 'lease')
+        beaten = await front.link.write('beat', { ...args, again: true })
+      }
       known.add(worker)
-      // We were taken for dead: whatever we hold has been given to others.
-      if (wasKnown && !alive) front.lose(worker, 'lease')
+      const { revoked, paused } = beaten
       if (revoked.length > 0) front.lose(worker, 'cancelled', revoked)
       return { revoked, paused: paused.map((key) => key.slice(PAUSED_PREFIX.length)) }
     },
