@@ -91,6 +91,35 @@ export const settleCases: readonly ConformanceCase[] = [
   {
     promise: 'P2',
     level: 'driver',
+    name: 'a worker that was taken for dead and comes back keeps what it is given from then on',
+    async run(stage) {
+      const lease = 400
+      const [sleeper, watcher] = [await stage.driver({ lease }), await stage.driver({ lease })]
+      const [before, ...waiting] = [envelope(), envelope(), envelope()]
+      await sleeper.broker.publish({ envelopes: [before!] })
+      const hand = await stage.hand(sleeper, { prefetch: 3 })
+      const stale = await hand.next()
+      const other = await takeOver(stage, watcher)
+      other.consumer.setPrefetch(0)
+      await other.next()
+      // Nobody else takes these: they come with the beat that brings the sleeper back.
+      await watcher.broker.publish({ envelopes: waiting })
+      const lost: string[] = []
+      stale.onLost(() => lost.push(stale.envelope.id))
+      const beaten = hand.beat()
+      for (const _ of waiting) {
+        const delivery = await hand.next()
+        delivery.onLost(() => lost.push(delivery.envelope.id))
+        await beaten
+        await delivery.ack()
+        assert.equal((await recordOf(sleeper, delivery.envelope.id)).state, 'completed')
+      }
+      assert.deepEqual(lost, [before!.id])
+    },
+  },
+  {
+    promise: 'P2',
+    level: 'driver',
     name: 'children published with an ack exist exactly when the ack was written',
     async run(stage) {
       const driver = await stage.driver()
