@@ -159,6 +159,10 @@ describe('encode', () => {
     expect(refused({ a: [0, 1, 2, { b: NaN }] }).message).toBe('The input is no JSON value: $.a[3].b is NaN.')
   })
 
+  it('names what is wrong, not a property beside it that is undefined', () => {
+    expect(refused({ a: undefined, b: 1n }).issues).toEqual([{ path: '$.b', message: 'is a bigint' }])
+  })
+
   it('refuses undefined and holes in arrays, which JSON would turn into null', () => {
     expect(refused([1, undefined]).issues).toEqual([
       { path: '$[1]', message: expect.stringMatching(/^is an? undefined$/) },
