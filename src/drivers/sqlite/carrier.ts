@@ -3,7 +3,7 @@
 import { Worker } from 'node:worker_threads'
 import { createBack, type BackOptions } from './back.js'
 import type { SqliteConstructor } from './engine.js'
-import { unpackError, type Packed } from './errors.js'
+import { mapErrors, unpackError, type Packed } from './errors.js'
 import type { StartCarrier } from './link.js'
 import type { Reply } from './protocol.js'
 import { THREAD_SOURCE } from './thread-source.js'
@@ -29,7 +29,7 @@ export function threadCarrier(data: ThreadData): StartCarrier {
     let ending = false
     const exited = new Promise<void>((resolve) => thread.once('exit', () => resolve()))
     thread.on('message', (reply: Reply) => {
-      onReply(unpacked(reply))
+      onReply(mapErrors(reply, (error) => unpackError(error as Packed)))
     })
     thread.on('error', (error) => onLost(error))
     void exited.then(() => {
@@ -45,19 +45,6 @@ export function threadCarrier(data: ThreadData): StartCarrier {
         await exited
       },
     }
-  }
-}
-
-function unpacked(reply: Reply): Reply {
-  if (reply.failures === undefined && reply.acked === undefined) return reply
-  return {
-    ...reply,
-    ...(reply.failures && { failures: reply.failures.map(([n, error]) => [n, unpackError(error as Packed)] as const) }),
-    ...(reply.acked && {
-      acked: reply.acked.map(
-        ([n, lost, error]) => [n, lost, error === undefined ? undefined : unpackError(error as Packed)] as const,
-      ),
-    }),
   }
 }
 

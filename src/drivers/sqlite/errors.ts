@@ -8,6 +8,7 @@ import {
   toJobError,
   type JobError,
 } from '../../core/errors.js'
+import type { Reply } from './protocol.js'
 
 /** An error as plain data. */
 export interface Packed {
@@ -41,5 +42,17 @@ export function unpackError({ error, fields, cause: packed }: Packed): Error {
       return new ClientClosedError(message)
     default:
       return Object.assign(errorFrom(error), fields)
+  }
+}
+
+/** A reply whose every error is replaced: packed on one side, unpacked on the other. */
+export function mapErrors(reply: Reply, change: (error: unknown) => unknown): Reply {
+  if (reply.failures === undefined && reply.acked === undefined) return reply
+  return {
+    ...reply,
+    ...(reply.failures && { failures: reply.failures.map(([n, error]) => [n, change(error)] as const) }),
+    ...(reply.acked && {
+      acked: reply.acked.map(([n, lost, error]) => [n, lost, error === undefined ? undefined : change(error)] as const),
+    }),
   }
 }

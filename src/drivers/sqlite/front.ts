@@ -2,11 +2,11 @@
 // transactions.
 import { ClientClosedError, ConfigurationError, messageOf } from '../../core/errors.js'
 import type { Envelope } from '../../core/envelope.js'
-import type { ConnectOptions, LostReason, Note, Receipt } from '../../driver/driver.js'
+import type { ConnectOptions, LostReason, Receipt } from '../../driver/driver.js'
 import type { BackOptions } from './back.js'
 import { inCallersTransaction } from './caller.js'
 import { inlineCarrier, threadCarrier } from './carrier.js'
-import type { SqliteDelivery } from './delivery.js'
+import type { Holder, SqliteDelivery } from './delivery.js'
 import { canonicalPath, claimFile, defaultEngine, libraryOf, type SqliteHandle } from './engine.js'
 import { createLink, type Link } from './link.js'
 import { createKeep } from './logs.js'
@@ -17,22 +17,13 @@ import { packEnvelopes } from './packing.js'
 import { createPublish, type Duplicate } from './publish.js'
 import { createSettle } from './settle.js'
 
-export interface Front {
+export interface Front extends Pick<Holder, 'ackInTransaction' | 'note' | 'said'> {
   readonly link: Link
   /** The caller looks after these deliveries of a worker, and can be told that they are lost. */
   holds(worker: string, deliveries: ReadonlySet<SqliteDelivery>): { end(): void }
   /** Tell the deliveries of a worker that they are lost; all of them, or those with these job ids. */
   lose(worker: string, why: LostReason, ids?: readonly string[]): void
   publishInTransaction(tx: SqliteHandle, envelopes: readonly Envelope[]): Receipt[]
-  ackInTransaction(
-    tx: SqliteHandle,
-    delivery: SqliteDelivery,
-    result: string | null,
-    publish: readonly Envelope[],
-  ): boolean
-  note(delivery: SqliteDelivery, o: Note): void
-  /** What it said and nobody wrote yet; whoever takes it writes it, or notes it again. */
-  said(delivery: SqliteDelivery): Note | undefined
   connect(o: ConnectOptions): Promise<void>
   close(): Promise<void>
 }

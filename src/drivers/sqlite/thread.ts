@@ -5,8 +5,8 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { createBack } from './back.js'
 import type { ThreadData } from './carrier.js'
 import { nodeSqlite, type SqliteConstructor } from './engine.js'
-import { packError } from './errors.js'
-import type { Reply, Turn } from './protocol.js'
+import { mapErrors, packError } from './errors.js'
+import type { Turn } from './protocol.js'
 
 const { library, options } = workerData as ThreadData
 const port = parentPort!
@@ -14,22 +14,9 @@ const port = parentPort!
 const engine = (): SqliteConstructor =>
   library === 'node:sqlite' ? nodeSqlite()! : (createRequire(library)(library) as SqliteConstructor)
 
-const back = createBack(options, engine, (reply) => port.postMessage(packed(reply)))
+const back = createBack(options, engine, (reply) => port.postMessage(mapErrors(reply, packError)))
 
 port.on('message', (turn: Turn | null) => {
   if (turn === null) port.close()
   else back.receive(turn)
 })
-
-function packed(reply: Reply): Reply {
-  if (reply.failures === undefined && reply.acked === undefined) return reply
-  return {
-    ...reply,
-    ...(reply.failures && { failures: reply.failures.map(([n, error]) => [n, packError(error)] as const) }),
-    ...(reply.acked && {
-      acked: reply.acked.map(
-        ([n, lost, error]) => [n, lost, error === undefined ? undefined : packError(error)] as const,
-      ),
-    }),
-  }
-}
