@@ -1,8 +1,8 @@
 // The layers of src/ and the arrows between them. `npm run layers` fails where an import goes against one.
 //
 //   core ← driver ← drivers/*          core ← observe
-//   core, driver, observe ← client ← worker
-//   testing and cli sit on top; connect.ts and the entry points put everything together
+//   core, driver, observe ← client ← worker ← events, schedules
+//   http, testing and cli sit on top; connect.ts and the entry points put everything together
 
 /** What a folder of src/ may import, besides itself. Everything not named is refused. */
 const LAYERS = {
@@ -11,6 +11,8 @@ const LAYERS = {
   observe: ['core'],
   client: ['core', 'driver', 'observe'],
   worker: ['client', 'core', 'driver', 'observe'],
+  events: ['worker', 'client', 'core', 'driver', 'observe'],
+  schedules: ['worker', 'client', 'core', 'driver', 'observe'],
 }
 
 const TESTS = '[.]test[.]ts$'
@@ -51,8 +53,8 @@ module.exports = {
       name: 'nothing-above-the-top',
       comment: 'Nobody inside the library imports what sits on top of it.',
       severity: 'error',
-      from: { path: '^src/', pathNot: ['^src/(testing|cli)/', TESTS] },
-      to: { path: '^src/(testing|cli)/' },
+      from: { path: '^src/', pathNot: ['^src/(http|testing|cli)/', TESTS] },
+      to: { path: '^src/(http|testing|cli)/' },
     },
     {
       name: 'top-side-by-side',
@@ -65,7 +67,7 @@ module.exports = {
       name: 'entry-points-are-leaves',
       comment: 'src/index.ts is for users of the package; inside it everybody imports the file that has the thing.',
       severity: 'error',
-      from: { path: '^src/', pathNot: ['^src/(testing|cli)/', TESTS] },
+      from: { path: '^src/', pathNot: ['^src/(http|testing|cli)/', TESTS] },
       to: { path: '^src/index[.]ts$' },
     },
     {
@@ -93,7 +95,7 @@ module.exports = {
       name: 'packages-of-the-top',
       comment: 'The command line and its loader are no business of the library: importing millrace loads no package.',
       severity: 'error',
-      from: { path: '^src/', pathNot: ['^src/(testing|cli)/', TESTS] },
+      from: { path: '^src/', pathNot: ['^src/(http|testing|cli)/', TESTS] },
       to: { path: '^node_modules/', pathNot: '^node_modules/@standard-schema/spec/', dependencyTypesNot: ['npm-peer'] },
     },
     {

@@ -7,6 +7,8 @@ import { ClientClosedError, ConfigurationError, UnsupportedError } from './core/
 import { refuseUnknown } from './core/task.js'
 import { withoutSecret } from './core/url.js'
 import type { Driver } from './driver/driver.js'
+import { eventsCompanion } from './events/companion.js'
+import type { Companion } from './worker/companion.js'
 import { planOf } from './worker/define.js'
 import type { Worker, WorkerDefinition, WorkerOptions, WorkOptions } from './worker/types.js'
 import { startWorker } from './worker/worker.js'
@@ -20,6 +22,9 @@ export interface Client<in Tx = never> extends ClientCore<Tx> {
    */
   work(worker: WorkerDefinition | WorkerOptions | URL, o?: WorkOptions): Promise<Worker>
 }
+
+/** What lives beside every worker. */
+export const COMPANIONS: readonly Companion[] = [eventsCompanion]
 
 const SCHEMES = ['memory:', 'sqlite:'] as const
 const PLANNED = ['amqp:', 'amqps:', 'postgres:', 'postgresql:', 'redis:', 'rediss:', 'kafka:']
@@ -55,7 +60,7 @@ export function clientOn<Tx>(load: () => Promise<Driver<Tx>>, o: ClientOptions, 
   async function start(worker: WorkerDefinition | WorkerOptions | URL, options: WorkOptions): Promise<Worker> {
     const plan = await planOf(worker instanceof URL ? await importWorker(worker) : worker, options)
     try {
-      return await startWorker(parts, plan, options)
+      return await startWorker(parts, plan, options, COMPANIONS)
     } catch (error) {
       await plan.onStop?.() // what the worker's function has opened
       throw error

@@ -1,6 +1,10 @@
 // What both sides of a job share: definitions without I/O and without Node, so that any bundle may import them.
 export { defineQueue, defineTask } from './core/task.js'
 export type { InputOf, Keep, OutputOf, Queue, Task, TaskOptions, Unique } from './core/task.js'
+export { defineEvent } from './core/event.js'
+export type { Event, Message, MessageOf } from './core/event.js'
+export { match } from './core/pattern.js'
+export type { EventPattern } from './core/pattern.js'
 export { exponential, fixed } from './core/retry.js'
 export type { Backoff, Retry } from './core/retry.js'
 export { unchecked } from './core/schema.js'

@@ -11,10 +11,12 @@ export type {
   JobInfo,
   JobLine,
   Producer,
+  PublishOptions,
   QueueInfo,
   Target,
   WorkerStatus,
 } from './client/types.js'
+export { on, route } from './events/define.js'
 export { defineWorker, handle } from './worker/define.js'
 export type {
   Awaitable,
@@ -23,6 +25,7 @@ export type {
   HandlerOptions,
   Middleware,
   Nested,
+  OwnOptions,
   Worker,
   WorkerDefinition,
   WorkerHealth,
@@ -30,6 +33,7 @@ export type {
   WorkOptions,
 } from './worker/types.js'
 export type { Driver, Finding, StatefulDriver } from './driver/driver.js'
+export type { Rule, Tick } from './core/schedule.js'
 export type { HeaderMap } from './core/envelope.js'
 export type { JobState } from './core/job.js'
 export { createLogger } from './observe/log.js'

@@ -2,7 +2,7 @@
 // call returns, and errors are thrown rather than returned, so that a synchronous transaction rolls back.
 import { encode } from '../core/codec.js'
 import { toMs } from '../core/duration.js'
-import { PARENT_HEADER, type Envelope, type HeaderMap } from '../core/envelope.js'
+import type { Envelope } from '../core/envelope.js'
 import { ConfigurationError, ValidationError, hasCode, messageOf } from '../core/errors.js'
 import { newId } from '../core/id.js'
 import { checkKey } from '../core/name.js'
@@ -17,24 +17,19 @@ import {
   type Unique,
 } from '../core/task.js'
 import type { Receipt } from '../driver/driver.js'
+import { headersOf, type Parent } from './headers.js'
 import { jobsOf, type Results } from './job.js'
+import { createPublisher } from './publish.js'
 import type { Session } from './session.js'
 import type { EnqueueOptions, Job, Producer } from './types.js'
 
 const KNOWN = ['id', 'delay', 'runAt', 'priority', 'unique', 'group', 'headers', 'tx']
-const MAX_HEADERS = 16 * 1024
 /** Jobs per call to the driver, so that a large `enqueueMany` leaves room for others. */
 const CHUNK = 1000
 const CHUNKS_AT_ONCE = 3
 
 type AnyTask = Task<any, any, any, any>
 type Options = EnqueueOptions<any>
-
-/** The job whose handler enqueues, so that its children know their parent and trace. */
-export interface Parent {
-  readonly id: string
-  readonly headers: HeaderMap
-}
 
 export function createProducer<Tx>(session: Session<Tx>, results: Results, parent?: Parent): Producer<Tx> {
   function build(task: AnyTask, spec: TaskSpec, input: unknown, o: Options): Envelope {
@@ -53,7 +48,7 @@ export function createProducer<Tx>(session: Session<Tx>, results: Results, paren
       headers: headersOf(o.headers, parent),
       priority: o.priority === undefined ? spec.priority : checkPriority(o.priority),
       enqueuedAt: now,
-      keep: { ...session.keep, ...spec.retention },
+      keep: { completed: session.keep.completed, dead: session.keep.dead, ...spec.retention },
       ...(notBefore !== undefined && { notBefore }),
       ...(spec.expires !== undefined && { expiresAt: now + spec.expires }),
       ...(unique && { unique }),
@@ -77,6 +72,7 @@ export function createProducer<Tx>(session: Session<Tx>, results: Results, paren
   }
 
   return {
+    ...createPublisher(session, parent),
     enqueue(task: AnyTask, ...[input, o = {}]: any[]) {
       const options = o as Options
       if (options.tx !== undefined) {
@@ -165,25 +161,6 @@ function callerFunction<T>(task: AnyTask, option: string, call: () => T): T {
       cause,
     })
   }
-}
-
-function headersOf(given: HeaderMap | undefined, parent: Parent | undefined): HeaderMap {
-  const headers: Record<string, string> = {}
-  if (parent) {
-    headers[PARENT_HEADER] = parent.id
-    for (const name of ['traceparent', 'tracestate']) {
-      const value = parent.headers[name]
-      if (value !== undefined) headers[name] = value
-    }
-  }
-  for (const [name, value] of Object.entries(given ?? {})) {
-    if (typeof value !== 'string')
-      throw new ConfigurationError(`headers: "${name}" is a ${typeof value}; headers are text.`)
-    headers[name.toLowerCase()] = value
-  }
-  const size = Object.entries(headers).reduce((sum, [name, value]) => sum + name.length + value.length, 0)
-  if (size > MAX_HEADERS) throw new ConfigurationError(`headers: ${size} characters are more than ${MAX_HEADERS}.`)
-  return headers
 }
 
 function atIndex<T>(i: number, call: () => T): T {

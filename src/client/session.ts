@@ -5,6 +5,7 @@ import { ClientClosedError, ConfigurationError, UnsupportedError } from '../core
 import { checkName } from '../core/name.js'
 import { keepMs, refuseUnknown } from '../core/task.js'
 import type { Driver, StatefulDriver } from '../driver/driver.js'
+import type { EventEnvelope } from '../driver/events.js'
 import { guard } from '../driver/guard.js'
 import { createLogger, unbreakable, type Logger } from '../observe/log.js'
 import type { ClientOptions, EnqueueOptions } from './types.js'
@@ -19,6 +20,8 @@ export interface Surroundings {
   random(): number
   /** Told of every envelope that is made, and the options it was made of, before it is published. */
   readonly made?: (envelope: Envelope, options: EnqueueOptions<any>) => void
+  /** Told of every event that is made, before it is published. */
+  readonly published?: (event: EventEnvelope) => void
 }
 
 const REAL: Surroundings = { now: () => Date.now(), random: () => Math.random() }
@@ -26,7 +29,8 @@ const REAL: Surroundings = { now: () => Date.now(), random: () => Math.random() 
 export interface Session<Tx> {
   readonly around: Surroundings
   readonly log: Logger
-  readonly keep: { readonly completed: number; readonly dead: number }
+  /** How long finished jobs are kept, and events in the log; milliseconds. */
+  readonly keep: { readonly completed: number; readonly dead: number; readonly log: number }
   /** The driver, connected. Dials at the first call, and again after one that failed. */
   open(): Promise<StatefulDriver<Tx>>
   /** The driver if it is connected already: for calls that must not wait. */
@@ -35,12 +39,17 @@ export interface Session<Tx> {
   close(): Promise<void>
 }
 
-const KNOWN = ['namespace', 'migrate', 'log', 'publishTimeout', 'retention']
+const KNOWN = ['namespace', 'migrate', 'log', 'publishTimeout', 'retention', 'eventLog']
 
 /** @param load gives the driver; called once, at first use. */
 export function createSession<Tx>(load: () => Promise<Driver<Tx>>, options: ClientOptions, around = REAL): Session<Tx> {
   refuseUnknown('createClient()', options, KNOWN)
-  const keep = { completed: DAY, dead: 30 * DAY, ...keepMs(options.retention) }
+  const keep = {
+    completed: DAY,
+    dead: 30 * DAY,
+    log: toMs(options.eventLog ?? '7d', 'eventLog'),
+    ...keepMs(options.retention),
+  }
   const publishTimeout = toMs(options.publishTimeout ?? '10s', 'publishTimeout')
   if (options.namespace !== undefined) checkName('The namespace', options.namespace)
   const log = unbreakable(options.log ?? createLogger())
@@ -91,7 +100,9 @@ export function createSession<Tx>(load: () => Promise<Driver<Tx>>, options: Clie
 }
 
 function statefulOf<Tx>(driver: Driver<Tx>): StatefulDriver<Tx> {
-  const missing = (['jobs', 'workers', 'state', 'signals'] as const).filter((port) => driver[port] === undefined)
+  const missing = (['jobs', 'workers', 'state', 'signals', 'events', 'eventLog'] as const).filter(
+    (port) => driver[port] === undefined,
+  )
   if (missing.length === 0) return driver as StatefulDriver<Tx>
   throw new UnsupportedError(`The ${driver.name} driver keeps no ${missing.join(', ')}: add a store.`)
 }

@@ -3,6 +3,7 @@
 import type { Duration } from '../core/duration.js'
 import type { HeaderMap } from '../core/envelope.js'
 import type { DeadReason } from '../core/errors.js'
+import type { Event } from '../core/event.js'
 import type { JobState, Priority } from '../core/job.js'
 import type { Keep, Task, Unique } from '../core/task.js'
 import type { Driver, Finding, StatefulDriver } from '../driver/driver.js'
@@ -30,6 +31,19 @@ export interface EnqueueOptions<Tx = never> {
   tx?: Tx
 }
 
+export interface PublishOptions<Tx = never> {
+  /** Chosen by the caller, 1 to 80 characters: the same id again is the same event while the log keeps it. Left out: a UUIDv7. */
+  id?: string
+  /** What it is about, 1 to 200 characters. */
+  subject?: string
+  /** When it happened; default now. */
+  time?: Date
+  /** Carried unread to every subscription; at most 16 KiB. */
+  headers?: HeaderMap
+  /** An open transaction of the driver's product: the event exists exactly when it commits. */
+  tx?: Tx
+}
+
 /** What services ask for. A client and a handler's context both are one. */
 export interface Producer<in Tx = never> {
   /**
@@ -49,6 +63,15 @@ export interface Producer<in Tx = never> {
     inputs: Iterable<NoInfer<Send>>,
     o?: EnqueueOptions<Tx> & { each?: (input: NoInfer<Send>) => EnqueueOptions },
   ): Promise<readonly Job<Output>[]>
+  /**
+   * Publish an event: in one step it is kept in the log and copied to every subscription whose pattern fits. Resolves once it
+   * is durable. No subscriber is no error. `duplicate`: an event of this id was published before, and nobody gets it again.
+   * @throws ValidationError, PayloadTooLargeError, BrokerUnavailableError, UnsupportedError
+   */
+  publish<Send>(
+    event: Event<string, Send>,
+    ...args: Args<Send, PublishOptions<Tx>>
+  ): Promise<{ id: string; duplicate: boolean }>
 }
 
 /** A job to wait for. Making one costs no I/O. */
@@ -207,6 +230,8 @@ export type ClientOptions = {
   publishTimeout?: Duration
   /** Defaults: completed (and cancelled) 1 day, dead 30 days. */
   retention?: Keep
+  /** How long published events stay in the log, from which they can be replayed; default 7 days. */
+  eventLog?: Duration
 }
 
 /** Everything a client does but work. */

@@ -90,6 +90,10 @@ export function defineTask<
   StandardSchemaV1.InferOutput<O>
 > {
   checkName('The task name', name)
+  if (RESERVED.test(name))
+    throw new ConfigurationError(
+      `The task name ${shown(name)} is not allowed: names that begin with "on:" or "schedule:" are those of subscriptions and schedules.`,
+    )
   refuseUnknown(`defineTask("${name}")`, options, TASK_OPTIONS)
   try {
     return { kind: 'task', name, '~spec': makeSpec(options) }
@@ -144,9 +148,12 @@ export function refuseUnknown(where: string, options: object, known: readonly st
     throw new ConfigurationError(`${where}: there is no option "${stray}". The options are: ${known.join(', ')}.`)
 }
 
+const RESERVED = /^(on|schedule):/
+
 const TASK_OPTIONS = 'input output queue priority retry timeout expires retention unique group'.split(' ')
 
-function makeSpec(o: TaskOptions<any, any>): TaskSpec {
+/** A task's options with their defaults. @throws ConfigurationError */
+export function makeSpec(o: TaskOptions<any, any>): TaskSpec {
   return {
     input: asSchema(o.input, 'input'),
     output: asSchema(o.output, 'output'),
@@ -183,7 +190,8 @@ function asFunction<F>(fn: F, option: string): F {
   throw new ConfigurationError(`${option}: ${describe(fn)} is no function of the input.`)
 }
 
-function asSchema(schema: unknown, option: string): StandardSchemaV1 | undefined {
+/** @throws ConfigurationError for what is no Standard Schema */
+export function asSchema(schema: unknown, option: string): StandardSchemaV1 | undefined {
   if (schema === undefined) return undefined
   const standard = (schema as { '~standard'?: { validate?: unknown } } | null)?.['~standard']
   if (typeof standard?.validate === 'function') return schema as StandardSchemaV1

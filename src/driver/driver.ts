@@ -4,7 +4,11 @@
 import type { DeadReason, JobError } from '../core/errors.js'
 import type { Envelope } from '../core/envelope.js'
 import type { JobState } from '../core/job.js'
+import type { EventLog, Events } from './events.js'
+import type { Receipt } from './receipts.js'
 import type { Pulse } from './pulse.js'
+
+export type { Receipt } from './receipts.js'
 
 /** Moves envelopes from producers to workers, at least once. */
 export interface Broker<Tx = never> {
@@ -29,12 +33,6 @@ export interface Broker<Tx = never> {
 
 export interface QueueSpec {
   readonly name: string
-}
-
-/** The job that stands for an envelope: its own, or the earlier one that has its id or holds its unique key. */
-export interface Receipt {
-  readonly id: string
-  readonly duplicate: boolean
 }
 
 export interface ConsumeOptions<Tx = never> {
@@ -230,6 +228,8 @@ export interface WorkerInfo {
   readonly host: string
   readonly queues: readonly string[]
   readonly tasks: readonly string[]
+  /** Names of the schedules that its code declares. Workers of older versions do not tell. */
+  readonly schedules?: readonly string[]
   readonly concurrency: number
   readonly running: number
   /** Those that began first, 20 at most. */
@@ -293,12 +293,16 @@ export interface Entry {
 /** Small shared facts under compare-and-set. */
 export interface State {
   get(o: { readonly key: string }): Promise<Entry | undefined>
-  /** The new version, or `undefined` when `expect` (a version, or `'absent'`) did not hold. `ttl` ends the entry. */
+  /**
+   * The new version, or `undefined` when `expect` (a version, or `'absent'`) did not hold. `ttl` ends the entry. `publish`:
+   * jobs that come to be exactly if the entry is written, in the same step.
+   */
   set(o: {
     readonly key: string
     readonly value: string
     readonly ttl?: number
     readonly expect?: number | 'absent'
+    readonly publish?: readonly Envelope[]
   }): Promise<number | undefined>
   delete(o: { readonly key: string; readonly expect?: number }): Promise<boolean>
   list(o: { readonly prefix: string }): Promise<readonly Entry[]>
@@ -348,6 +352,8 @@ export interface Driver<in Tx = never> {
   readonly workers?: Workers
   readonly state?: State
   readonly signals?: Signals
+  readonly events?: Events<Tx>
+  readonly eventLog?: EventLog
   /** Dial. Called before anything else; joins a call under way. */
   connect(o: ConnectOptions): Promise<void>
   /** Create or migrate what is needed. Idempotent, safe to race. */
@@ -369,6 +375,8 @@ export interface StatefulDriver<in Tx = never> extends Driver<Tx> {
   readonly workers: Workers
   readonly state: State
   readonly signals: Signals
+  readonly events: Events<Tx>
+  readonly eventLog: EventLog
 }
 
 /** A blocked job that was due for so long without anybody taking it was not given back again and again meanwhile. */

@@ -4,6 +4,7 @@ import { AlreadySettledError, ClientClosedError, UnsupportedError, hasCode } fro
 import type { Envelope } from '../core/envelope.js'
 import { DEFAULT_PRIORITY } from '../core/job.js'
 import type { Broker, Consumer, Delivery, Driver, LostReason, StatefulDriver, Traits } from './driver.js'
+import type { Events } from './events.js'
 
 /** Runs `call` and may measure it. The default runs it. */
 export type Span = <T>(
@@ -30,6 +31,8 @@ export function guard<Tx>(driver: Driver<Tx>, span: Span = plainSpan): Driver<Tx
     ...(driver.jobs && { jobs: refuseAfterClose(driver.jobs, open) }),
     ...(driver.workers && { workers: refuseAfterClose(driver.workers, open) }),
     ...(driver.state && { state: refuseAfterClose(driver.state, open) }),
+    ...(driver.events && { events: guardEvents(driver, driver.events, span, open) }),
+    ...(driver.eventLog && { eventLog: refuseAfterClose(driver.eventLog, open) }),
     ...(driver.signals && { signals: driver.signals }),
     async connect(o) {
       open()
@@ -79,6 +82,21 @@ function guardBroker<Tx>(driver: Driver<Tx>, span: Span, open: () => void): Brok
         ...o,
         onDelivery: (delivery) => o.onDelivery(new GuardedDelivery(delivery, driver, span)),
       })
+    },
+  }
+}
+
+function guardEvents<Tx>(driver: Driver<Tx>, events: Events<Tx>, span: Span, open: () => void): Events<Tx> {
+  return {
+    ...refuseAfterClose(events, open),
+    // As above: with `tx` all of it happens at once, errors too.
+    publish(o) {
+      const publish = () => {
+        open()
+        if (o.tx !== undefined) checkTx(driver.name, driver.traits)
+        return span('publish', { count: o.events.length }, () => events.publish(o))
+      }
+      return o.tx === undefined ? Promise.resolve().then(publish) : publish()
     },
   }
 }

@@ -1,5 +1,16 @@
 // For authors of drivers: the seam and the helpers that the drivers of this package are made of.
 export * from './driver.js'
+export { copyFor } from './events.js'
+export type {
+  EventEnvelope,
+  EventLog,
+  EventQuery,
+  Events,
+  KeptEvent,
+  Subscription,
+  SubscriptionSpec,
+} from './events.js'
+export { matchesPattern } from '../core/pattern.js'
 export { standing } from './receipts.js'
 export { guard } from './guard.js'
 export type { Span } from './guard.js'

@@ -1,7 +1,12 @@
 // What a publish answers when an id is taken: the same in every driver.
 import type { Envelope } from '../core/envelope.js'
 import { JobConflictError } from '../core/errors.js'
-import type { Receipt } from './driver.js'
+
+/** What stands for an envelope or event: itself, or the earlier one that has its id or holds its unique key. */
+export interface Receipt {
+  readonly id: string
+  readonly duplicate: boolean
+}
 
 /**
  * The receipt for an envelope whose id is taken by a job of the task `name`.

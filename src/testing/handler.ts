@@ -14,7 +14,7 @@ import type { BoundHandler, Context, Handler } from '../worker/types.js'
 /** Parts of a handler's context that a test gives; the others have the defaults that `runHandler` names. */
 export type ContextParts = Partial<Omit<Context, 'job'>> & { job?: Partial<Context['job']> }
 
-const PARTS = ['signal', 'stopping', 'log', 'progress', 'enqueue', 'enqueueMany', 'job']
+const PARTS = ['signal', 'stopping', 'log', 'progress', 'enqueue', 'enqueueMany', 'publish', 'job']
 const JOB_PARTS = 'id name queue group attempt maxAttempts crashes enqueuedAt deadline headers'.split(' ')
 
 const deadlines = createDeadlines()
@@ -102,6 +102,7 @@ function contextOf(
     },
     enqueue: async () => notGiven('enqueue')(),
     enqueueMany: async () => notGiven('enqueueMany')(),
+    publish: async () => notGiven('publish')(),
     ...parts,
     job: {
       id: newId(),

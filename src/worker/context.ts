@@ -76,6 +76,10 @@ export class JobContext implements Context {
     return this.#producing.enqueueMany
   }
 
+  get publish(): Context['publish'] {
+    return this.#producing.publish
+  }
+
   get job(): Context['job'] {
     return (this.#job ??= jobFacts(this.#o, this.#deadline))
   }

@@ -1,5 +1,6 @@
 // `handle` and `defineWorker`: binding functions to tasks, and bundling handlers into a worker.
 import { ConfigurationError, shown } from '../core/errors.js'
+import type { ScheduleDeclaration } from '../core/schedule.js'
 import { queueName, refuseUnknown, specOf, type Task } from '../core/task.js'
 import type {
   Awaitable,
@@ -24,9 +25,14 @@ export function handle<Send, Input, Return, Output>(
   specOf(task)
   if (typeof fn !== 'function')
     throw new ConfigurationError(`handle("${task.name}"): the handler is a ${typeof fn}, not a function.`)
-  refuseUnknown(`handle("${task.name}")`, o, ['concurrency', 'onDead'])
-  if (o.concurrency !== undefined) checkCount(`handle("${task.name}"): concurrency`, o.concurrency)
+  checkHandlerOptions(`handle("${task.name}")`, o)
   return { kind: 'handler', '~bound': { task, fn, options: o } }
+}
+
+/** @throws ConfigurationError for an option that is not allowed */
+export function checkHandlerOptions(where: string, o: HandlerOptions): void {
+  refuseUnknown(where, o, ['concurrency', 'onDead'])
+  if (o.concurrency !== undefined) checkCount(`${where}: concurrency`, o.concurrency)
 }
 
 /** Bundle handlers. A function runs once per process: open database handles in it and close them in `onStop`. */
@@ -38,6 +44,7 @@ export function defineWorker(options: WorkerOptions | (() => Awaitable<WorkerOpt
 /** A worker's options, checked, with their defaults. */
 export interface WorkerPlan {
   readonly handlers: ReadonlyMap<string, BoundHandler>
+  readonly schedules: readonly ScheduleDeclaration[]
   readonly concurrency: number
   readonly queues: readonly { readonly name: string; readonly concurrency: number; readonly weight: number }[]
   readonly middleware: NonNullable<WorkerOptions['middleware']>
@@ -46,6 +53,11 @@ export interface WorkerPlan {
 
 const DEFAULT_CONCURRENCY = 10
 const KNOWN = ['handlers', 'concurrency', 'queues', 'middleware', 'onStop']
+
+/** The tasks that somebody may enqueue. */
+export function tasksOf(plan: WorkerPlan): readonly Task[] {
+  return [...plan.handlers.values()].filter((bound) => !bound.internal).map(({ task }) => task)
+}
 
 /** @throws ConfigurationError for what is no worker, and for options that contradict each other. */
 export async function planOf(
@@ -65,7 +77,7 @@ function checked(
   options: WorkerOptions,
   only: { queues?: readonly string[] | undefined; concurrency?: number | undefined },
 ): WorkerPlan {
-  const handlers = handlersOf(options)
+  const { handlers, schedules } = handlersOf(options)
   const concurrency = checkCount('concurrency', only.concurrency ?? options.concurrency ?? DEFAULT_CONCURRENCY)
   const middleware = options.middleware ?? []
   if (!Array.isArray(middleware) || middleware.some((one) => typeof one !== 'function'))
@@ -74,6 +86,7 @@ function checked(
     throw new ConfigurationError(`onStop: ${shown(options.onStop)} is no function.`)
   return {
     handlers,
+    schedules,
     concurrency,
     queues: queuesOf(options, handlers, concurrency, only.queues),
     middleware,
@@ -92,20 +105,42 @@ async function optionsOf(worker: unknown): Promise<WorkerOptions> {
   return options as WorkerOptions
 }
 
-function handlersOf(options: WorkerOptions): ReadonlyMap<string, BoundHandler> {
+function handlersOf(options: WorkerOptions): Pick<WorkerPlan, 'handlers' | 'schedules'> {
   const byTask = new Map<string, BoundHandler>()
+  const schedules = new Map<string, ScheduleDeclaration>()
   for (const handler of flatten(options.handlers)) {
-    const bound = handler?.kind === 'handler' ? handler['~bound'] : undefined
-    if (bound === undefined)
-      throw new ConfigurationError(`handlers: ${shown(handler)} is no handler. Make it with handle(task, fn).`)
-    if (byTask.has(bound.task.name))
+    const { '~bound': bound, '~schedule': schedule } = handler?.kind === 'handler' ? handler : ({} as Partial<Handler>)
+    if (bound === undefined && schedule === undefined)
       throw new ConfigurationError(
-        `handlers: task "${bound.task.name}" has two handlers. A task is handled by one function.`,
+        `handlers: ${shown(handler)} is no handler. Make it with handle(task, fn), on(event, …) or schedule(name, …).`,
       )
-    byTask.set(bound.task.name, bound)
+    if (schedule) {
+      if (schedules.has(schedule.name))
+        throw new ConfigurationError(
+          `handlers: schedule "${schedule.name}" is there twice. Each schedule has a name of its own.`,
+        )
+      schedules.set(schedule.name, schedule)
+    }
+    if (bound) addBound(byTask, bound)
   }
-  if (byTask.size === 0) throw new ConfigurationError('handlers: there are none, so this worker would do nothing.')
-  return byTask
+  if (byTask.size === 0 && schedules.size === 0)
+    throw new ConfigurationError('handlers: there are none, so this worker would do nothing.')
+  return { handlers: byTask, schedules: [...schedules.values()] }
+}
+
+function addBound(byTask: Map<string, BoundHandler>, bound: BoundHandler): void {
+  const there = byTask.get(bound.task.name)
+  if (there && bound.subscription && there.subscription) {
+    const [first, second] = [there.subscription, bound.subscription].map(({ patterns }) => patterns.join(', '))
+    throw new ConfigurationError(
+      `handlers: subscription "${bound.subscription.name}" is there twice, for "${first}" and for "${second}". Each subscription has a name of its own.`,
+    )
+  }
+  if (there)
+    throw new ConfigurationError(
+      `handlers: task "${bound.task.name}" has two handlers. A task is handled by one function.`,
+    )
+  byTask.set(bound.task.name, bound)
 }
 
 function queuesOf(

@@ -3,7 +3,10 @@
 import type { Producer, JobInfo } from '../client/types.js'
 import type { Duration } from '../core/duration.js'
 import type { HeaderMap } from '../core/envelope.js'
-import type { Task } from '../core/task.js'
+import type { Event } from '../core/event.js'
+import type { Retry } from '../core/retry.js'
+import type { ScheduleDeclaration } from '../core/schedule.js'
+import type { Queue, Task } from '../core/task.js'
 import type { Logger } from '../observe/log.js'
 
 export type Awaitable<T> = T | Promise<T>
@@ -38,11 +41,12 @@ export interface Context extends Producer<any> {
   }
 }
 
-/** A task bound to its function, made by `handle`. */
+/** What a worker does: a function bound to a task (`handle`), an event (`on`) or a schedule, a `route`, or a schedule of a task. */
 export interface Handler<Send = any, Output = any> {
   kind: 'handler'
   '~types'?: { send: Send; output: Output }
   '~bound'?: BoundHandler
+  '~schedule'?: ScheduleDeclaration
 }
 
 export type HandlerOptions = {
@@ -52,11 +56,34 @@ export type HandlerOptions = {
   onDead?: (job: JobInfo, ctx: Context) => Awaitable<void>
 }
 
-/** What `handle` bound. */
+/** Options of a handler that has no task of its own: those of a task, too. */
+export type OwnOptions = HandlerOptions & {
+  /** Where its jobs wait; default a queue of its own. */
+  queue?: string | Queue
+  /** As for a task: default 10 attempts, `exponential('2s', { factor: 3, max: '1h' })`. `false`: one attempt. */
+  retry?: Retry | false
+  /** How long one attempt may run; default 10 minutes. `false`: no limit. */
+  timeout?: Duration | false
+}
+
+/** What `handle`, `on`, `route` or `schedule` bound. */
 export interface BoundHandler {
   readonly task: Task
   readonly fn: (input: any, ctx: Context) => unknown
   readonly options: HandlerOptions
+  readonly subscription?: BoundSubscription
+  /** Its task is made up for a subscription or schedule: nobody enqueues it by name. */
+  readonly internal?: true
+}
+
+/** The subscription of a handler. */
+export interface BoundSubscription {
+  readonly name: string
+  readonly patterns: readonly string[]
+  /** Those whose definitions are known. */
+  readonly events: readonly Event[]
+  /** Name of the task that a `route` queues. */
+  readonly routesTo?: string
 }
 
 /** Wraps every handler. It calls `next()` once, or throws to fail the attempt. */

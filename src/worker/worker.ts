@@ -8,7 +8,8 @@ import { newId } from '../core/id.js'
 import type { WorkerInfo } from '../driver/driver.js'
 import { createPulse } from '../driver/pulse.js'
 import { declareTasks } from './catalogue.js'
-import type { WorkerPlan } from './define.js'
+import type { Companion } from './companion.js'
+import { tasksOf, type WorkerPlan } from './define.js'
 import { createExecutor } from './executor.js'
 import { startIntake } from './intake.js'
 import { startJanitor } from './janitor.js'
@@ -26,7 +27,12 @@ const ABORT_PATIENCE = 500
 const STORE_PATIENCE = 2_000
 
 /** @throws what the store answers; then nothing of the worker is left. */
-export async function startWorker<Tx>(parts: ClientParts<Tx>, plan: WorkerPlan, options: WorkOptions): Promise<Worker> {
+export async function startWorker<Tx>(
+  parts: ClientParts<Tx>,
+  plan: WorkerPlan,
+  options: WorkOptions,
+  companions: readonly Companion[] = [],
+): Promise<Worker> {
   const { session } = parts
   const { log } = session
   const driver = await session.open()
@@ -43,6 +49,7 @@ export async function startWorker<Tx>(parts: ClientParts<Tx>, plan: WorkerPlan, 
     host: hostname(),
     queues: queueNames,
     tasks: tasks.map(({ name }) => name),
+    schedules: plan.schedules.map(({ name }) => name),
     concurrency: plan.concurrency,
     // A job whose handler has ended needs no slot, but it is still in our hands until it is settled.
     running: Math.min(executor.running, plan.concurrency),
@@ -54,7 +61,8 @@ export async function startWorker<Tx>(parts: ClientParts<Tx>, plan: WorkerPlan, 
   })
 
   for (const name of queueNames) await driver.broker.declare({ name })
-  await declareTasks(driver.state, tasks)
+  await declareTasks(driver.state, tasksOf(plan))
+  for (const companion of companions) await companion.declare({ parts, driver, plan, worker: id })
   const loop = watchLoop({ log, jobs: executor.jobs })
   let paused: readonly string[] = []
   let onPaused: (queues: readonly string[]) => void = (queues) => {
@@ -83,7 +91,8 @@ export async function startWorker<Tx>(parts: ClientParts<Tx>, plan: WorkerPlan, 
     },
   )
   onPaused = intake.setPaused
-  const janitor = startJanitor({ jobs: driver.jobs, log })
+  const janitor = startJanitor({ jobs: driver.jobs, eventLog: driver.eventLog, log })
+  const beside = companions.flatMap((companion) => companion.start?.({ parts, driver, plan, worker: id }) ?? [])
 
   let hurry!: () => void
   const hurried = new Promise<void>((resolve) => (hurry = resolve))
@@ -95,7 +104,9 @@ export async function startWorker<Tx>(parts: ClientParts<Tx>, plan: WorkerPlan, 
   async function shutDown(ms: number): Promise<void> {
     log.info({ worker: id, running: executor.running, grace: `${ms}ms` }, 'Worker stopping.')
     stopping.abort(new WorkerStoppingError())
+    const resting = within(STORE_PATIENCE, Promise.allSettled(beside.map((one) => one.stop())))
     await intake.stop()
+    await resting
     // So that nobody takes what follows for a crash, should we be killed meanwhile.
     await within(STORE_PATIENCE, presence.beat())
     const idle = intake.idle()
@@ -125,6 +136,7 @@ export async function startWorker<Tx>(parts: ClientParts<Tx>, plan: WorkerPlan, 
   /** End at once: nothing is waited for but the store. */
   async function fall(): Promise<void> {
     stopping.abort(new WorkerStoppingError())
+    void Promise.allSettled(beside.map((one) => one.stop()))
     await intake.stop() // what has not begun goes back in order
     await within(
       STORE_PATIENCE,

@@ -1,5 +1,6 @@
 // millrace setup FILE: the release step. Makes the schema, the queues and the task catalogue, and runs no job.
 import type { Command } from 'commander'
+import type { ClientParts } from '../../client/client.js'
 import type { GlobalFlags } from '../flags.js'
 import { loadWorker, withPlan } from '../load.js'
 import { count, print, printJson } from '../print.js'
@@ -23,17 +24,20 @@ Example:
 
 async function setup(file: string, flags: GlobalFlags): Promise<void> {
   const worker = await loadWorker(file)
-  const [{ partsOf }, { declareTasks }] = await Promise.all([
+  const [{ COMPANIONS, partsOf }, { declareTasks }, { tasksOf }] = await Promise.all([
     import('../../connect.js'),
     import('../../worker/catalogue.js'),
+    import('../../worker/define.js'),
   ])
   await withClient(flags, { create: true }, (client) =>
     withPlan(worker, async (plan) => {
-      const { broker, state } = await partsOf(client).session.open()
+      const parts = partsOf(client) as ClientParts<any>
+      const driver = await parts.session.open()
       const queues = plan.queues.map(({ name }) => name)
-      for (const name of queues) await broker.declare({ name })
-      const tasks = [...plan.handlers.values()].map(({ task }) => task)
-      await declareTasks(state, tasks)
+      for (const name of queues) await driver.broker.declare({ name })
+      const tasks = tasksOf(plan)
+      await declareTasks(driver.state, tasks)
+      for (const companion of COMPANIONS) await companion.declare({ parts, driver, plan })
       const database = databaseOf(flags)
       const names = tasks.map(({ name }) => name)
       if (flags.json) return printJson({ database, queues, tasks: names })

@@ -4,6 +4,7 @@ import { ConfigurationError } from '../../core/errors.js'
 import { refuseUnknown } from '../../core/task.js'
 import type { StatefulDriver, Traits } from '../../driver/driver.js'
 import { createBroker } from './broker.js'
+import { createEventLog, createEvents } from './events.js'
 import { createJobs } from './jobs.js'
 import { createState } from './state.js'
 import { createTable, type Table } from './table.js'
@@ -49,6 +50,8 @@ export function memory(options: MemoryOptions = {}): StatefulDriver {
     jobs: createJobs(own),
     workers: createWorkers(own, lease),
     state: createState(own),
+    events: createEvents(own),
+    eventLog: createEventLog(own),
     signals: { on: (topic, listener) => own().on(topic, listener) },
     async connect({ namespace = '' }) {
       if (connected)

@@ -14,10 +14,14 @@ export function createState(table: () => Table): State {
   }
   return {
     get: async ({ key }) => entryOf(key),
-    async set({ key, value, ttl, expect }) {
+    async set({ key, value, ttl, expect, publish = [] }) {
       const current = alive(key)
       if (expect === 'absent' ? current !== undefined : expect !== undefined && current?.version !== expect)
         return undefined
+      if (publish.length > 0) {
+        table().add(publish)
+        table().emit('work')
+      }
       const version = ++table().version
       table().state.set(key, { value, version, expiresAt: ttl === undefined ? undefined : table().now() + ttl })
       return version

@@ -10,6 +10,7 @@ import {
   type Receipt,
   type ReleaseReason,
 } from '../../driver/driver.js'
+import type { KeptEvent, Subscription } from '../../driver/events.js'
 import { standing } from '../../driver/receipts.js'
 
 /** A job; mutable, and its stored state is never `ready` before its time. */
@@ -45,6 +46,11 @@ export interface Table {
   readonly queues: Set<string>
   readonly state: Map<string, { value: string; version: number; expiresAt: number | undefined }>
   readonly workers: Map<string, { beat: number; beatAt: number; info: string; stopping: boolean }>
+  readonly subscriptions: Map<string, Subscription>
+  /** The log of events, in its order. */
+  readonly events: Map<string, KeptEvent>
+  /** Places in the log that were given so far. */
+  places: number
   readonly maxCrashes: number
   /** Epoch milliseconds. */
   now(): number
@@ -75,6 +81,9 @@ export function createTable(maxCrashes: number, now: () => number): Table {
     queues,
     state: new Map(),
     workers: new Map(),
+    subscriptions: new Map(),
+    events: new Map(),
+    places: 0,
     maxCrashes,
     now,
     version: 0,

@@ -4,10 +4,12 @@ import { ClientClosedError, ConfigurationError, messageOf } from '../../core/err
 import type { Envelope } from '../../core/envelope.js'
 import type { ConnectOptions, LostReason, Receipt } from '../../driver/driver.js'
 import type { BackOptions } from './back.js'
+import type { EventEnvelope } from '../../driver/events.js'
 import { inCallersTransaction } from './caller.js'
 import { inlineCarrier, threadCarrier } from './carrier.js'
 import type { Holder, SqliteDelivery } from './delivery.js'
 import { canonicalPath, claimFile, defaultEngine, libraryOf, type SqliteHandle } from './engine.js'
+import { createPublishEvents } from './events-sql.js'
 import { createLink, type Link } from './link.js'
 import { createKeep } from './logs.js'
 import { tablesOf } from './migrations.js'
@@ -24,6 +26,8 @@ export interface Front extends Pick<Holder, 'ackInTransaction' | 'note' | 'said'
   /** Tell the deliveries of a worker that they are lost; all of them, or those with these job ids. */
   lose(worker: string, why: LostReason, ids?: readonly string[]): void
   publishInTransaction(tx: SqliteHandle, envelopes: readonly Envelope[]): Receipt[]
+  /** Answers the places of those that are no new events. */
+  publishEventsInTransaction(tx: SqliteHandle, events: readonly EventEnvelope[]): readonly number[]
   connect(o: ConnectOptions): Promise<void>
   close(): Promise<void>
 }
@@ -68,6 +72,10 @@ export function createFront(settings: SqliteSettings): Front {
         envelopes,
         inCallersTransaction(tx, own!, (db) => own!.publish(db, packEnvelopes(envelopes))),
       )
+    },
+    publishEventsInTransaction(tx, events) {
+      need()
+      return inCallersTransaction(tx, own!, (db) => own!.publishEvents(db, events))
     },
     ackInTransaction(tx, { seq, run, envelope: { id } }, result, publish) {
       need()
@@ -150,12 +158,14 @@ function ownOperations(
 ) {
   const t = tablesOf(namespace)
   const settle = createSettle(t, settings.maxCrashes)
+  // Nobody is told before the caller commits; the change of the file tells everybody then.
+  const publish = createPublish(t, { ready: () => {} })
   return {
     engine,
     path,
     file: settings.file,
-    // Nobody is told before the caller commits; the change of the file tells everybody then.
-    publish: createPublish(t, { ready: () => {} }),
+    publish,
+    publishEvents: createPublishEvents(t, publish),
     settle,
     keep: createKeep(t, settle),
   }

@@ -2,6 +2,7 @@
 import type { StatefulDriver, Traits } from '../../driver/driver.js'
 import { createBroker } from './broker.js'
 import { canonicalPath, type SqliteHandle } from './engine.js'
+import { createEventLog, createEvents } from './events.js'
 import { createFront } from './front.js'
 import { createJobs } from './jobs.js'
 import { settingsOf, type SqliteOptions } from './options.js'
@@ -36,6 +37,8 @@ export function sqlite(options: SqliteOptions): StatefulDriver<SqliteHandle> {
     jobs: createJobs(front),
     workers: createWorkers(front),
     state: createState(front),
+    events: createEvents(front),
+    eventLog: createEventLog(front),
     signals: { on: (topic, listener) => front.link.onSignal(topic, listener) },
     connect: front.connect,
     setup: async () => void (await front.link.control('setup', null)),

@@ -11,6 +11,8 @@ export interface Tables {
   readonly state: string
   readonly meta: string
   readonly logs: string
+  readonly subscriptions: string
+  readonly events: string
   /** For names of indexes. */
   readonly prefix: string
 }
@@ -28,6 +30,8 @@ export function tablesOf(namespace: string | undefined): Tables {
     state: name('state'),
     meta: name('meta'),
     logs: name('logs'),
+    subscriptions: name('subscriptions'),
+    events: name('events'),
     prefix,
   }
 }
@@ -110,6 +114,28 @@ const STEPS: readonly Step[] = [
     CREATE INDEX "${t.prefix}jobs_blocked" ON ${t.jobs} (blocked, seq) WHERE blocked IS NOT NULL;
     CREATE INDEX "${t.prefix}jobs_suspects" ON ${t.jobs} (seq) WHERE state = 'ready' AND suspect = 1;
     ALTER TABLE ${t.workers} ADD COLUMN beat_at INTEGER NOT NULL DEFAULT 0;
+  `,
+  // Events: who gets copies, and the log. Places in the log are never used again.
+  (t) => `
+    CREATE TABLE ${t.subscriptions} (
+      name TEXT PRIMARY KEY,
+      queue TEXT NOT NULL,
+      patterns TEXT NOT NULL,
+      declared_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE ${t.events} (
+      n INTEGER PRIMARY KEY AUTOINCREMENT,
+      id TEXT NOT NULL UNIQUE,
+      name TEXT NOT NULL,
+      body TEXT NOT NULL,
+      headers TEXT NOT NULL,
+      published_at INTEGER NOT NULL,
+      keep_completed INTEGER NOT NULL,
+      keep_dead INTEGER NOT NULL,
+      prune_at INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX "${t.prefix}events_published" ON ${t.events} (published_at);
+    CREATE INDEX "${t.prefix}events_prune" ON ${t.events} (prune_at);
   `,
 ]
 

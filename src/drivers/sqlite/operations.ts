@@ -2,6 +2,7 @@
 // outside a transaction, writes inside one that they share with their neighbours.
 import type { Db } from './engine.js'
 import { brokerReads, brokerWrites } from './broker-sql.js'
+import { createPublishEvents, eventReads, eventWrites } from './events-sql.js'
 import type { Hooks, OperationSettings } from './hooks.js'
 import { inspectReads } from './inspect.js'
 import { jobReads, jobWrites } from './jobs-sql.js'
@@ -19,6 +20,7 @@ export function createReads(t: Tables) {
     ...logReads(t),
     ...stateReads(t),
     ...workerReads(t),
+    ...eventReads(t),
     ...inspectReads(t),
   }
 }
@@ -30,7 +32,8 @@ export function createWrites(t: Tables, settings: OperationSettings, hooks: Hook
     publish,
     ...brokerWrites(t, { settle, publish, keep: createKeep(t, settle), hooks }),
     ...jobWrites(t, hooks),
-    ...stateWrites(t),
+    ...stateWrites(t, publish),
+    ...eventWrites(t, { publish, publishEvents: createPublishEvents(t, publish) }),
     ...workerWrites(t, settle, settings, hooks),
   }
 }

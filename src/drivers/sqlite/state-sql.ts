@@ -2,6 +2,17 @@
 import type { Entry } from '../../driver/driver.js'
 import type { Db, Row } from './engine.js'
 import type { Tables } from './migrations.js'
+import type { Packed } from './packing.js'
+import type { Publish } from './publish.js'
+
+/** An entry to be written, and the jobs that come with it. */
+export interface StateEntry {
+  readonly key: string
+  readonly value: string
+  readonly ttl?: number
+  readonly expect?: number | 'absent'
+  readonly publish?: Packed
+}
 
 const entryOf = (row: Row): Entry => ({
   key: String(row['key']),
@@ -24,7 +35,7 @@ export function stateReads(t: Tables) {
   }
 }
 
-export function stateWrites(t: Tables) {
+export function stateWrites(t: Tables, add: Publish) {
   const get = getSql(t)
   const next = `UPDATE ${t.meta} SET value = value + 1 WHERE key = 'version' RETURNING value`
   const put = `INSERT INTO ${t.state} (key, value, version, expires_at) VALUES (?, ?, ?, ?)
@@ -32,16 +43,14 @@ export function stateWrites(t: Tables) {
   const drop = `DELETE FROM ${t.state} WHERE key = ?`
   const dropExpired = `DELETE FROM ${t.state} WHERE expires_at <= ?`
   return {
-    setState(
-      db: Db,
-      { key, value, ttl, expect }: { key: string; value: string; ttl?: number; expect?: number | 'absent' },
-    ): number | undefined {
+    setState(db: Db, { key, value, ttl, expect, publish }: StateEntry): number | undefined {
       const now = Date.now()
       const current = db.get(get, key, now)
       if (expect === 'absent' ? current !== undefined : expect !== undefined && current?.['version'] !== expect)
         return undefined
       db.run(dropExpired, now)
       const version = Number(db.get(next)!['value'])
+      if (publish) add(db, publish)
       db.run(put, key, value, version, ttl === undefined ? null : now + ttl)
       return version
     },

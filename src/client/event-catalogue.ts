@@ -1,0 +1,29 @@
+// What the workers of a store know of events: written by each worker, read by tools that have no code of theirs.
+import type { State } from '../driver/driver.js'
+
+/** Entries of `State` under this prefix, followed by an event's name, say what its subscribers know of it. */
+export const EVENT_PREFIX = 'event/'
+/** Under this one, followed by a subscription's name: what only its declaration tells. */
+export const SUBSCRIPTION_PREFIX = 'subscription/'
+
+export interface EventFacts {
+  readonly name: string
+  readonly takesPayload: boolean
+  /** JSON Schema (2020-12) of the payload, where its library can tell. */
+  readonly payloadSchema?: Record<string, unknown>
+}
+
+export interface SubscriptionFacts {
+  readonly name: string
+  /** The task that a `route` queues. */
+  readonly routesTo: string
+}
+
+export async function readEvents(state: State): Promise<readonly EventFacts[]> {
+  return (await state.list({ prefix: EVENT_PREFIX })).map((entry) => JSON.parse(entry.value) as EventFacts)
+}
+
+export async function readSubscriptionFacts(state: State): Promise<ReadonlyMap<string, SubscriptionFacts>> {
+  const facts = await state.list({ prefix: SUBSCRIPTION_PREFIX })
+  return new Map(facts.map(({ value }) => JSON.parse(value) as SubscriptionFacts).map((one) => [one.name, one]))
+}
