@@ -4,9 +4,12 @@ import { Command } from 'commander'
 import { addBench } from './commands/bench.js'
 import { addDoctor } from './commands/doctor.js'
 import { addEnqueue } from './commands/enqueue.js'
+import { addEvents } from './commands/events.js'
 import { addJobs } from './commands/jobs.js'
+import { addPublish } from './commands/publish.js'
 import { addQueues } from './commands/queues.js'
 import { addSetup } from './commands/setup.js'
+import { addSubscriptions } from './commands/subscriptions.js'
 import { addWork } from './commands/work.js'
 import { addWorkers } from './commands/workers.js'
 import { exitCodeOf, Failure, leave, onUncaught, report, textOf } from './fail.js'
@@ -20,7 +23,7 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 
 function createProgram(): Command {
   const program = new Command('millrace')
-    .description('Typed background jobs for Node.js: run workers, enqueue jobs, look after queues.')
+    .description('Background jobs, events and schedules for Node.js: run workers, enqueue, publish, look after it all.')
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand('help [command]', 'print the help of a command')
@@ -45,7 +48,12 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong use.`,
     )
-  for (const add of [addWork, addSetup, addEnqueue, addJobs, addQueues, addWorkers, addDoctor, addBench]) add(program)
+  const verbs = [
+    ...[addWork, addSetup, addEnqueue, addPublish],
+    ...[addJobs, addQueues, addEvents, addSubscriptions],
+    ...[addWorkers, addDoctor, addBench],
+  ]
+  for (const add of verbs) add(program)
   return program
 }
 

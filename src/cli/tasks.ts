@@ -1,8 +1,10 @@
 // Finding the task that a command names: in the store's catalogue, or in a worker file.
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { Validator, type OutputUnit } from '@cfworker/json-schema'
+import { readEvents } from '../client/event-catalogue.js'
 import { readTasks, type TaskInfo } from '../client/catalogue.js'
 import { partsOf } from '../connect.js'
+import { defineEvent, type Event } from '../core/event.js'
 import { unchecked } from '../core/schema.js'
 import { defineTask, specOf, type Task } from '../core/task.js'
 import type { Priority } from '../core/job.js'
@@ -56,16 +58,35 @@ function taskOf(info: TaskInfo): Task {
     priority: info.priority as Priority,
     retention: info.retention,
     ...(info.expires !== undefined && { expires: info.expires }),
-    ...(info.takesInput && { input: inputSchema(info) }),
+    ...(info.takesInput && { input: schemaOf(info.inputSchema, 'an input') }),
   })
 }
 
-function inputSchema({ inputSchema: schema }: TaskInfo): StandardSchemaV1<any> {
+/**
+ * An event as the store knows it; one that no worker has told of takes any payload.
+ * @param given a payload is given
+ */
+export async function eventFromStore(
+  client: Client,
+  name: string,
+  given: boolean,
+): Promise<{ readonly event: Event; readonly known: boolean }> {
+  const { state } = await partsOf(client).session.open()
+  const known = (await readEvents(state)).find((one) => one.name === name)
+  const takesPayload = known?.takesPayload ?? given
+  const event = takesPayload
+    ? defineEvent(name, { payload: schemaOf(known?.payloadSchema, 'a payload') })
+    : defineEvent(name)
+  return { event, known: known !== undefined }
+}
+
+/** A schema that checks by a JSON Schema, and nothing where there is none. */
+function schemaOf(schema: Record<string, unknown> | undefined, what: 'an input' | 'a payload'): StandardSchemaV1<any> {
   if (schema === undefined) return unchecked<any>()
   const validator = new Validator(schema, '2020-12', false)
   const validate = (value: unknown): StandardSchemaV1.Result<unknown> => {
     // A JSON Schema speaks of values only; no value at all is not one.
-    if (value === undefined) return { issues: [{ message: 'an input is expected' }] }
+    if (value === undefined) return { issues: [{ message: `${what} is expected` }] }
     const { valid, errors } = validator.validate(value)
     return valid ? { value } : { issues: innermost(errors).map((unit) => issueOf(unit, value)) }
   }

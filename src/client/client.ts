@@ -1,12 +1,14 @@
 // A client without workers: its parts over one session.
 import type { Driver } from '../driver/driver.js'
 import { createDoctor } from './doctor.js'
+import { createEventVerbs } from './events.js'
 import { createProducer } from './enqueue.js'
 import { jobsOf } from './job.js'
 import { createJobVerbs } from './jobs.js'
 import { createQueueVerbs } from './queues.js'
 import { createResults, type ResultWaiters } from './result.js'
 import { createSession, type Session, type Surroundings } from './session.js'
+import { createSubscriptionVerbs } from './subscriptions.js'
 import type { ClientCore, ClientOptions } from './types.js'
 import { createWorkerVerbs } from './workers.js'
 
@@ -33,6 +35,8 @@ export function createClientParts<Tx>(
       job: (task, id) => jobsOf(session, results, task)(id, false),
       jobs: createJobVerbs(session),
       queues: createQueueVerbs(session),
+      events: createEventVerbs(session),
+      subscriptions: createSubscriptionVerbs(session),
       workers: createWorkerVerbs(session),
       doctor: createDoctor(session),
     },

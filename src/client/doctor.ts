@@ -3,9 +3,11 @@ import { messageOf } from '../core/errors.js'
 import { refuseUnknown } from '../core/task.js'
 import type { Finding, StatefulDriver } from '../driver/driver.js'
 import { readTasks } from './catalogue.js'
+import { checkSubscriptions } from './event-findings.js'
 import { checkJobs, checkQueues, type Snapshot } from './findings.js'
 import { createQueueVerbs } from './queues.js'
 import type { Session } from './session.js'
+import { seeSubscriptions } from './subscriptions.js'
 import type { ClientCore } from './types.js'
 import { checkWorkers } from './worker-findings.js'
 import { seeWorkers } from './workers.js'
@@ -18,18 +20,20 @@ export function createDoctor<Tx>(session: Session<Tx>): ClientCore<Tx>['doctor']
 
   async function look(driver: StatefulDriver<Tx>): Promise<Snapshot> {
     const { jobs, state } = driver
-    const [seen, tasks, unhandled, dead, suspects, workers] = await Promise.all([
+    const [seen, tasks, unhandled, dead, suspects, workers, subscriptions] = await Promise.all([
       queues.list(),
       readTasks(state),
       jobs.list({ blocked: 'no-handler', states: ['ready', 'scheduled'], limit: LOOK_AT }),
       jobs.list({ states: ['dead'], limit: LOOK_AT }),
       jobs.list({ suspect: true, limit: LOOK_AT }),
       seeWorkers(driver),
+      seeSubscriptions(driver),
     ])
     return {
       now: Date.now(),
       lease: driver.traits.lease,
       queues: seen,
+      subscriptions,
       workers,
       unhandled: unhandled.jobs,
       dead: dead.jobs,
@@ -53,7 +57,12 @@ export function createDoctor<Tx>(session: Session<Tx>): ClientCore<Tx>['doctor']
     const [seen, own] = await Promise.all([
       told(async () => {
         const snapshot = await look(driver)
-        return [...checkQueues(snapshot), ...checkJobs(snapshot), ...checkWorkers(snapshot)]
+        return [
+          ...checkQueues(snapshot),
+          ...checkJobs(snapshot),
+          ...checkWorkers(snapshot),
+          ...checkSubscriptions(snapshot),
+        ]
       }),
       told(async () => (await driver.inspect?.({ deep })) ?? []),
     ])

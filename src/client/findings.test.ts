@@ -61,6 +61,7 @@ const job = (o: Partial<JobRecord> = {}, name = 'mail.send'): JobRecord => ({
 })
 
 const seen = (o: Partial<Snapshot> = {}): Snapshot => ({
+  subscriptions: [],
   now: NOW,
   lease: 15_000,
   queues: [],

@@ -1,7 +1,7 @@
 // What is wrong with queues and jobs, by what one look at a store has shown. Pure: facts in, findings out.
 import { formatDuration } from '../core/duration.js'
 import type { Finding, JobRecord } from '../driver/driver.js'
-import type { QueueInfo, WorkerStatus } from './types.js'
+import type { QueueInfo, SubscriptionInfo, WorkerStatus } from './types.js'
 
 export interface Snapshot {
   /** Epoch milliseconds. */
@@ -9,6 +9,7 @@ export interface Snapshot {
   /** For how long a silent worker keeps its jobs, in milliseconds. */
   readonly lease: number
   readonly queues: readonly QueueInfo[]
+  readonly subscriptions: readonly SubscriptionInfo[]
   readonly workers: readonly WorkerStatus[]
   /** The newest jobs that wait because no worker had a handler for them. */
   readonly unhandled: readonly JobRecord[]

@@ -3,6 +3,7 @@ import { ConfigurationError, JobConflictError, JobNotFoundError, shown } from '.
 import { JOB_STATES, type JobState } from '../core/job.js'
 import { refuseUnknown } from '../core/task.js'
 import { KEPT_LINES, type JobQuery, type Moved, type ReleaseReason } from '../driver/driver.js'
+import { checkLimit, timeOf } from './filters.js'
 import { infoOf } from './job.js'
 import type { Session } from './session.js'
 import type { ClientCore, JobFilter } from './types.js'
@@ -71,11 +72,6 @@ export function createJobVerbs<Tx>(session: Session<Tx>): ClientCore<Tx>['jobs']
   }
 }
 
-function checkLimit(limit: number, most: number): void {
-  if (Number.isInteger(limit) && limit >= 1 && limit <= most) return
-  throw new ConfigurationError(`limit: ${limit} is no whole number from 1 to ${most}.`)
-}
-
 function conflictOf(moved: Moved, holder: string): JobConflictError {
   return new JobConflictError(
     `Job ${moved.id} was not retried: job ${holder} holds its unique key. Wait for that job, or cancel it.`,
@@ -116,11 +112,4 @@ const REASONS: readonly ReleaseReason[] = ['stop', 'later', 'no-handler', 'limit
 function knownReason(blocked: ReleaseReason): ReleaseReason {
   if (REASONS.includes(blocked)) return blocked
   throw new ConfigurationError(`blocked: ${shown(blocked)} is no reason. The reasons are: ${REASONS.join(', ')}.`)
-}
-
-function timeOf(date: Date | undefined, option: string): number | undefined {
-  if (date === undefined) return undefined
-  const time = date instanceof Date ? date.getTime() : Number.NaN
-  if (Number.isNaN(time)) throw new ConfigurationError(`${option}: ${String(date)} is no valid Date.`)
-  return time
 }

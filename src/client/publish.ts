@@ -32,7 +32,6 @@ export function createPublisher<Tx>(session: Session<Tx>, parent?: Parent): Pick
       extensions: traceOf(headers),
     }
     const envelope = eventEnvelope(session, attributes, json === '' ? undefined : { json }, headers)
-    session.around.published?.(envelope)
     return { id, envelope }
   }
 

@@ -15,27 +15,13 @@ export function createQueueVerbs<Tx>(session: Session<Tx>): ClientCore<Tx>['queu
     )
   }
 
-  async function infoOf({ broker, state }: StatefulDriver<Tx>, name: string): Promise<QueueInfo> {
-    const [stats, paused] = await Promise.all([broker.stats({ queue: name }), state.get({ key: PAUSED_PREFIX + name })])
-    return {
-      name,
-      paused: paused !== undefined,
-      ready: stats.ready,
-      scheduled: stats.scheduled ?? 0,
-      retrying: stats.retrying ?? 0,
-      active: stats.active ?? 0,
-      dead: stats.dead ?? 0,
-      ...(stats.oldestMs !== undefined && { oldestMs: stats.oldestMs }),
-    }
-  }
-
   return {
     async list() {
       const driver = await session.open()
       const names = await driver.broker.list()
-      return Promise.all(names.map((name) => infoOf(driver, name)))
+      return Promise.all(names.map((name) => queueInfo(driver, name)))
     },
-    stats: async (name) => infoOf(await known(name), name),
+    stats: async (name) => queueInfo(await known(name), name),
     async pause(name) {
       const { state } = await known(name)
       await state.set({ key: PAUSED_PREFIX + name, value: new Date().toISOString() })
@@ -45,5 +31,20 @@ export function createQueueVerbs<Tx>(session: Session<Tx>): ClientCore<Tx>['queu
       await state.delete({ key: PAUSED_PREFIX + name })
     },
     purge: async (name) => (await known(name)).broker.purge({ queue: name }),
+  }
+}
+
+/** One queue, whether it is declared or not. */
+export async function queueInfo({ broker, state }: StatefulDriver<any>, name: string): Promise<QueueInfo> {
+  const [stats, paused] = await Promise.all([broker.stats({ queue: name }), state.get({ key: PAUSED_PREFIX + name })])
+  return {
+    name,
+    paused: paused !== undefined,
+    ready: stats.ready,
+    scheduled: stats.scheduled ?? 0,
+    retrying: stats.retrying ?? 0,
+    active: stats.active ?? 0,
+    dead: stats.dead ?? 0,
+    ...(stats.oldestMs !== undefined && { oldestMs: stats.oldestMs }),
   }
 }

@@ -5,7 +5,6 @@ import { ClientClosedError, ConfigurationError, UnsupportedError } from '../core
 import { checkName } from '../core/name.js'
 import { keepMs, refuseUnknown } from '../core/task.js'
 import type { Driver, StatefulDriver } from '../driver/driver.js'
-import type { EventEnvelope } from '../driver/events.js'
 import { guard } from '../driver/guard.js'
 import { createLogger, unbreakable, type Logger } from '../observe/log.js'
 import type { ClientOptions, EnqueueOptions } from './types.js'
@@ -20,8 +19,6 @@ export interface Surroundings {
   random(): number
   /** Told of every envelope that is made, and the options it was made of, before it is published. */
   readonly made?: (envelope: Envelope, options: EnqueueOptions<any>) => void
-  /** Told of every event that is made, before it is published. */
-  readonly published?: (event: EventEnvelope) => void
 }
 
 const REAL: Surroundings = { now: () => Date.now(), random: () => Math.random() }

@@ -3,7 +3,7 @@
 import type { Duration } from '../core/duration.js'
 import type { HeaderMap } from '../core/envelope.js'
 import type { DeadReason } from '../core/errors.js'
-import type { Event } from '../core/event.js'
+import type { Event, Message } from '../core/event.js'
 import type { JobState, Priority } from '../core/job.js'
 import type { Keep, Task, Unique } from '../core/task.js'
 import type { Driver, Finding, StatefulDriver } from '../driver/driver.js'
@@ -176,6 +176,54 @@ export interface QueueInfo {
   readonly oldestMs?: number
 }
 
+/** An event and who gets it. */
+export interface EventInfo {
+  /** Its name; or a pattern that none of the known events fits. */
+  readonly name: string
+  /** Subscriptions that get a copy. */
+  readonly subscriptions: readonly string[]
+  /** Tasks that a `route` queues for it. */
+  readonly tasks: readonly string[]
+}
+
+/** Which events of the log. Every part given must hold. */
+export interface EventFilter {
+  /** `order.#` and the like. */
+  pattern?: string
+  /** Published at or after. */
+  since?: Date
+  /** Published before. */
+  before?: Date
+  /** Behind this place in the log. */
+  after?: number
+  /** Of a page, from 1 to 1000; default 50. */
+  limit?: number
+}
+
+/** An event in the log: the message as it was published, its payload unparsed. */
+export interface PublishedEvent extends Message {
+  /** Its place in the log: grows with every event, and may have gaps. */
+  readonly n: number
+  /** What its copies' ids begin with: its id, and for an event of another source a hash of that source. */
+  readonly storedId: string
+  readonly headers: HeaderMap
+  readonly publishedAt: Date
+}
+
+/** A subscription as an operator sees it; the counts are those of its queue. */
+export interface SubscriptionInfo extends Omit<QueueInfo, 'name'> {
+  readonly name: string
+  readonly patterns: readonly string[]
+  /** Where its copies wait: a queue of its own, unless its options name one. */
+  readonly queue: string
+  /** A live worker has it in its code. */
+  readonly declared: boolean
+  /** Of the newest declaration. */
+  readonly declaredAt: Date
+  /** The task that it queues, if a `route` made it. */
+  readonly task?: string
+}
+
 /** A worker as an operator sees it. Durations in milliseconds. */
 export interface WorkerStatus {
   readonly id: string
@@ -270,6 +318,29 @@ export interface ClientCore<in Tx = never> extends Producer<Tx>, AsyncDisposable
     resume(name: string): Promise<void>
     /** Remove what waits; answers how many. Running and finished jobs stay. */
     purge(name: string): Promise<number>
+  }
+  events: {
+    /** Every event that a worker's code has named, or a subscription waits for, and who gets it. By name. */
+    list(): Promise<readonly EventInfo[]>
+    /** Published events that the log still keeps, oldest first. A page: go on with `after` the last one's `n`. */
+    log(f?: EventFilter): Promise<readonly PublishedEvent[]>
+    /**
+     * Send events of the log to one subscription once more, from a time on; its pattern decides which. Left out are those
+     * whose copy still waits or runs. Answers how many were sent.
+     * @throws ConfigurationError for an unknown subscription
+     */
+    replay(subscription: string, f: { since: Date; before?: Date; pattern?: string }): Promise<number>
+  }
+  subscriptions: {
+    list(): Promise<readonly SubscriptionInfo[]>
+    /** No worker takes its copies from now on, also after restarts; they wait. It is its queue that pauses. */
+    pause(name: string): Promise<void>
+    resume(name: string): Promise<void>
+    /**
+     * End it: no more copies, and those that wait are deleted; answers how many. Finished ones stay.
+     * @throws ConfigurationError for an unknown one, and while a live worker has it in its code
+     */
+    remove(name: string): Promise<number>
   }
   workers: {
     /**

@@ -6,10 +6,13 @@ import { clientOn, partsOf, type Client } from '../connect.js'
 import { decode } from '../core/codec.js'
 import { toMs, type Duration } from '../core/duration.js'
 import type { Envelope } from '../core/envelope.js'
+import { readMessage } from '../core/cloud-event.js'
 import { ConfigurationError } from '../core/errors.js'
+import { checkEvent, type Event, type Message, type MessageOf } from '../core/event.js'
 import { refuseUnknown, specOf, type Task } from '../core/task.js'
 import { memory } from '../drivers/memory/index.js'
 import type { StatefulDriver } from '../driver/driver.js'
+import type { EventEnvelope } from '../driver/events.js'
 import { createLogger, type Logger } from '../observe/log.js'
 import { planOf, type WorkerPlan } from '../worker/define.js'
 import type { WorkerDefinition, WorkerOptions } from '../worker/types.js'
@@ -38,7 +41,7 @@ export interface Enqueued<Send> {
   readonly options: EnqueueOptions
 }
 
-/** A client for tests: everything a client does, on jobs in memory. This version has no events, so no `published` yet. */
+/** A client for tests: everything a client does, on jobs in memory. */
 export interface TestClient extends Client<any> {
   connect(): Promise<this>
   /**
@@ -46,6 +49,12 @@ export interface TestClient extends Client<any> {
    * was answered with a standing job (`duplicate: true`) enqueued none.
    */
   enqueued<Send>(task: Task<Send>): readonly Enqueued<Send>[]
+  /**
+   * The events that were published so far, by the client or by handlers through their `ctx`, in order: each once, its payload
+   * parsed by the event's schema.
+   * @throws ConfigurationError for what is no event, or one whose schema is asynchronous
+   */
+  published<E extends Event>(event: E): readonly MessageOf<E>[]
   /**
    * Run every job that is due, one at a time and the oldest first, until nothing is ready: also jobs that handlers enqueue
    * meanwhile. Retries and delayed jobs are due later, so they wait for `advance()`. A handler that waits for the result of
@@ -133,6 +142,7 @@ export function createTestClient(o: TestClientOptions = {}): TestClient {
     close: (options = {}) => (closing ??= close(options)),
     [Symbol.asyncDispose]: () => test.close(),
     enqueued: (task) => record.of(task),
+    published: (event) => record.ofEvent(event),
     now: () => new Date(clock.now()),
     pendingFaults: driver.pendingFaults,
     async runAll() {
@@ -163,6 +173,7 @@ const NOTHING: RunCounts = { completed: 0, dead: 0, retried: 0 }
 function createRecord() {
   const made = new Map<string, { readonly envelope: Envelope; readonly options: EnqueueOptions }>()
   const kept: { readonly envelope: Envelope; readonly options: EnqueueOptions }[] = []
+  const events: EventEnvelope[] = []
   return {
     made(envelope: Envelope, { tx: _none, ...options }: EnqueueOptions<any>) {
       made.set(envelope.id, { envelope, options })
@@ -182,7 +193,21 @@ function createRecord() {
             return receipts
           },
         },
+        events: {
+          ...driver.events,
+          async publish(o) {
+            const receipts = await driver.events.publish(o)
+            events.push(...o.events.filter((_, i) => !receipts[i]?.duplicate))
+            return receipts
+          },
+        },
       }
+    },
+    ofEvent<E extends Event>(event: E): readonly MessageOf<E>[] {
+      const { name } = checkEvent(event)
+      return events
+        .filter((one) => one.name === name)
+        .map(({ body }) => parsed(event, readMessage(body)) as MessageOf<E>)
     },
     of<Send>(task: Task<Send>): readonly Enqueued<Send>[] {
       specOf(task)
@@ -195,4 +220,15 @@ function createRecord() {
         }))
     },
   }
+}
+
+function parsed(event: Event, message: Message): Message {
+  const schema = event['~payload']
+  if (!schema) return message
+  const checked = schema['~standard'].validate(message.payload)
+  if ('then' in checked)
+    throw new ConfigurationError(
+      `published("${event.name}"): its schema is asynchronous. Look at the events' log instead: events.log().`,
+    )
+  return { ...message, payload: checked.issues === undefined ? checked.value : message.payload }
 }

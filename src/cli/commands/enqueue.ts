@@ -5,6 +5,7 @@ import type { Priority } from '../../core/job.js'
 import type { Task } from '../../core/task.js'
 import { Failure, UsageError } from '../fail.js'
 import { duration, wholeNumber, type GlobalFlags } from '../flags.js'
+import { jsonOf } from '../input.js'
 import { loadWorker, withPlan, type LoadedWorker } from '../load.js'
 import { print, printJson, remark } from '../print.js'
 import { databaseOf, withClient, type Client } from '../target.js'
@@ -48,7 +49,7 @@ Examples:
 
 async function enqueue(name: string, json: string | undefined, flags: Flags): Promise<void> {
   if (flags.timeout !== undefined && !flags.wait) throw new UsageError('--timeout goes with --wait.')
-  const input = parseInput(json === '-' ? await readAll(process.stdin) : json)
+  const input = await jsonOf(json, 'input')
   const worker = flags.file === undefined ? undefined : await loadWorker(flags.file)
   const tasks = await import('../tasks.js')
   await withClient(flags, { create: false }, async (client) => {
@@ -106,22 +107,4 @@ function withAdvice(error: unknown): unknown {
   return new Failure(`${message} The job may be queued; try again with --id ${ids[0]}, which is safe.`, {
     cause: error,
   })
-}
-
-function parseInput(text: string | undefined): unknown {
-  if (text === undefined) return undefined
-  try {
-    return JSON.parse(text) as unknown
-  } catch (error) {
-    const shown = text.length > 60 ? `${text.slice(0, 60)}…` : text
-    throw new UsageError(
-      `The input is no JSON: ${(error as Error).message}. Given: ${shown === '' ? 'nothing' : shown}. Text needs double quotes: '"text"'.`,
-    )
-  }
-}
-
-async function readAll(stream: NodeJS.ReadStream): Promise<string> {
-  const chunks: Buffer[] = []
-  for await (const chunk of stream) chunks.push(chunk as Buffer)
-  return Buffer.concat(chunks).toString('utf8')
 }

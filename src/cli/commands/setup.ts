@@ -1,4 +1,4 @@
-// millrace setup FILE: the release step. Makes the schema, the queues and the task catalogue, and runs no job.
+// millrace setup FILE: the release step. Makes the schema and declares what a worker has, and runs no job.
 import type { Command } from 'commander'
 import type { ClientParts } from '../../client/client.js'
 import type { GlobalFlags } from '../flags.js'
@@ -9,7 +9,9 @@ import { databaseOf, withClient } from '../target.js'
 export function addSetup(program: Command): void {
   program
     .command('setup')
-    .description('Create or migrate the schema, and declare the queues and tasks of the worker that FILE exports.')
+    .description(
+      'Create or migrate the schema, and declare the queues, tasks, subscriptions and schedules of the worker that FILE exports.',
+    )
     .argument('<file>', 'TypeScript or JavaScript, whose default export is a worker')
     .addHelpText(
       'after',
@@ -31,19 +33,24 @@ async function setup(file: string, flags: GlobalFlags): Promise<void> {
   ])
   await withClient(flags, { create: true }, (client) =>
     withPlan(worker, async (plan) => {
-      const parts = partsOf(client) as ClientParts<any>
-      const driver = await parts.session.open()
+      const own = partsOf(client) as ClientParts<any>
+      const driver = await own.session.open()
       const queues = plan.queues.map(({ name }) => name)
       for (const name of queues) await driver.broker.declare({ name })
       const tasks = tasksOf(plan)
       await declareTasks(driver.state, tasks)
-      for (const companion of COMPANIONS) await companion.declare({ parts, driver, plan })
+      for (const companion of COMPANIONS) await companion.declare({ parts: own, driver, plan })
       const database = databaseOf(flags)
-      const names = tasks.map(({ name }) => name)
-      if (flags.json) return printJson({ database, queues, tasks: names })
-      print(
-        `${database} is ready: ${count(queues.length, 'queue')} (${queues.join(', ')}), ${count(names.length, 'task')} (${names.join(', ')}).`,
-      )
+      const declared = {
+        queues,
+        tasks: tasks.map(({ name }) => name),
+        subscriptions: [...plan.handlers.values()].flatMap(({ subscription }) => subscription?.name ?? []),
+        schedules: plan.schedules.map(({ name }) => name),
+      }
+      if (flags.json) return printJson({ database, ...declared })
+      const parts = Object.entries(declared).filter(([, names]) => names.length > 0)
+      const told = parts.map(([what, names]) => `${count(names.length, what.slice(0, -1))} (${names.join(', ')})`)
+      print(`${database} is ready: ${told.join(', ')}.`)
     }),
   )
 }
