@@ -3,6 +3,7 @@ import type { CaseResult, ConformanceCase, Harness, PromiseId } from './case.js'
 import type { Place } from './place.js'
 import { crashCases } from './crash.js'
 import { durableCases } from './durable.js'
+import { fanOutCases } from './fan-out.js'
 import { limitCases } from './limits.js'
 import { operatorCases } from './operator.js'
 import { orderCases } from './order.js'
@@ -35,6 +36,7 @@ export const conformanceCases: readonly ConformanceCase[] = [
   ...operatorCases,
   ...seenCases,
   ...outageCases,
+  ...fanOutCases,
   ...seamCases,
 ].sort((a, b) => rank(a.promise) - rank(b.promise))
 

@@ -21,6 +21,7 @@ const TITLES: Readonly<Record<string, string>> = {
   P17: 'quiet',
   P18: 'no silent no',
   P19: 'heals',
+  P20: 'fan-out',
   seam: 'what they stand on',
 }
 
