@@ -93,6 +93,11 @@ describe('defineTask', () => {
     })
   })
 
+  it.each(['on:receipts', 'schedule:nightly'])(
+    'refuses the name %s, which is that of a subscription or schedule',
+    (name) => expect(() => defineTask(name)).toThrow(/are those of subscriptions and schedules/),
+  )
+
   it('refuses a name that is not allowed', () => {
     expect(() => defineTask('send mail')).toThrow(ConfigurationError)
     expect(() => defineTask('send mail')).toThrow(/^The task name "send mail" is not allowed\./)

@@ -2,7 +2,7 @@
 import type { ClientParts } from '../client/client.js'
 import type { Surroundings } from '../client/session.js'
 import type { EnqueueOptions } from '../client/types.js'
-import { clientOn, partsOf, type Client } from '../connect.js'
+import { clientOn, COMPANIONS, partsOf, type Client } from '../connect.js'
 import { decode } from '../core/codec.js'
 import { toMs, type Duration } from '../core/duration.js'
 import type { Envelope } from '../core/envelope.js'
@@ -84,7 +84,7 @@ const KNOWN = ['worker', 'now', 'faults', 'log']
 export function createTestClient(o: TestClientOptions = {}): TestClient {
   refuseUnknown('createTestClient()', o, KNOWN)
   const clock = createClock(o.now)
-  const record = createRecord()
+  const record = createRecord(async () => void (o.worker && (await declared(o.worker))))
   const driver = withFaults(record.watch(memory({ now: clock.now })), o.faults ?? [])
   const around: Surroundings = { now: clock.now, random: () => 1, made: record.made }
   const log = o.log ?? createLogger('silent')
@@ -93,13 +93,26 @@ export function createTestClient(o: TestClientOptions = {}): TestClient {
   const worker = o.worker
   let running = false
   let plan: WorkerPlan | undefined
+  let declaring: Promise<WorkerPlan> | undefined
   let runner: Runner | undefined
   let closing: Promise<void> | undefined
 
+  /** What the worker declares is there before the first event, as if it had run before. */
+  function declared(given: WorkerDefinition | WorkerOptions): Promise<WorkerPlan> {
+    return (declaring ??= (async () => {
+      plan = await planOf(given, {})
+      const parts = partsOf(client) as ClientParts<any>
+      for (const companion of COMPANIONS) await companion.declare({ parts, driver: await parts.session.open(), plan })
+      return plan
+    })().catch((error: unknown) => {
+      declaring = undefined // the next call tells it again
+      throw error
+    }))
+  }
+
   async function started(given: WorkerDefinition | WorkerOptions): Promise<Runner> {
-    plan ??= await planOf(given, {})
     const parts = partsOf(client) as ClientParts<any>
-    return (runner ??= createRunner(parts, plan, await parts.session.open()))
+    return (runner ??= createRunner(parts, await declared(given), await parts.session.open()))
   }
 
   /** One call at a time, answered with what it came to. */
@@ -169,8 +182,11 @@ export function createTestClient(o: TestClientOptions = {}): TestClient {
 
 const NOTHING: RunCounts = { completed: 0, dead: 0, retried: 0 }
 
-/** Remembers what was enqueued: the options as a caller gave them, once the job is kept. */
-function createRecord() {
+/**
+ * Remembers what was enqueued and published: the options as a caller gave them, once the job or event is kept.
+ * @param beforeEvents called before an event is published
+ */
+function createRecord(beforeEvents: () => Promise<void>) {
   const made = new Map<string, { readonly envelope: Envelope; readonly options: EnqueueOptions }>()
   const kept: { readonly envelope: Envelope; readonly options: EnqueueOptions }[] = []
   const events: EventEnvelope[] = []
@@ -196,6 +212,7 @@ function createRecord() {
         events: {
           ...driver.events,
           async publish(o) {
+            await beforeEvents()
             const receipts = await driver.events.publish(o)
             events.push(...o.events.filter((_, i) => !receipts[i]?.duplicate))
             return receipts

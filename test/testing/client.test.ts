@@ -3,11 +3,13 @@ import { afterEach, describe, expect, it } from 'vitest'
 import {
   NonRetryableError,
   RetryLaterError,
+  defineEvent,
   defineTask,
   defineWorker,
   exponential,
   fixed,
   handle,
+  on,
   unchecked,
   type Job,
   type Producer,
@@ -406,5 +408,28 @@ describe('the rest of a client', () => {
     await using worker = await t.work({ handlers: [handle(add, ({ a, b }) => a + b)] })
     expect(await (await t.enqueue(add, { a: 1, b: 2 })).result()).toBe(3)
     expect(worker.health().ready).toBe(true)
+  })
+})
+
+describe('what was published', () => {
+  const joined = defineEvent('user.joined', { payload: unchecked<{ name: string }>() })
+  const greeted = defineEvent('user.greeted')
+
+  it('is told in order, each event once, with the time of the test', async () => {
+    const t = client({
+      worker: {
+        handlers: [on(joined, 'greet', async (_e, ctx) => void (await ctx.publish(greeted, undefined, { id: 'g' })))],
+      },
+    })
+    await t.publish(joined, { name: 'Ada' }, { id: 'a' })
+    await t.publish(joined, { name: 'Ada' }, { id: 'a' })
+    await expect(t.publish(joined, { name: 1n } as never)).rejects.toThrow()
+    expect(t.published(joined)).toEqual([
+      { id: 'a', name: 'user.joined', payload: { name: 'Ada' }, time: START, source: 'millrace' },
+    ])
+    expect(t.published(greeted)).toEqual([])
+    expect(await t.runAll()).toEqual({ ...none, completed: 1 })
+    expect(t.published(greeted).map(({ id }) => id)).toEqual(['g'])
+    expect(() => t.published(mail as never)).toThrow(/An event made by defineEvent/)
   })
 })

@@ -1,6 +1,4 @@
 // What users write, and what the compiler must say to it. Compiled against dist/ by types.test.ts, never run.
-// Left out because this version does not have them: events (defineEvent, on, match, route, publish, and the test client's
-// published) and schedules.
 import { z } from 'zod'
 import * as v from 'valibot'
 import { type } from 'arktype'
@@ -92,6 +90,10 @@ m.handle(raw, ({ a }) => [String(a)])
 export const opt = m.defineTask('opt', { input: z.object({ a: z.string() }).optional() })
 await client.enqueue(opt, undefined)
 await client.enqueue(opt)
+// @ts-expect-error a task is no event
+await client.publish(ping)
+// @ts-expect-error an event is no task
+await client.enqueue(m.defineEvent('zz'))
 export const uni = m.defineTask('uni', {
   input: z.discriminatedUnion('k', [
     z.object({ k: z.literal('a'), a: z.string() }),
@@ -144,6 +146,42 @@ same<Awaited<ReturnType<ReturnType<typeof client.job<{ when: Date }>>['result']>
 const again = client.job(t1, 'id')
 same<typeof again, m.Job<{ when: Date }>>(true)
 
+// events
+export const orderPaid = m.defineEvent('order.paid', { payload: z.object({ orderId: z.string(), cents: z.number() }) })
+export const orderShipped = m.defineEvent('order.item.shipped', { payload: v.object({ carrier: v.string() }) })
+export const userNew = m.defineEvent('user.new', { payload: z.object({ email: z.string() }) })
+export const tickEv = m.defineEvent('tick')
+const events = { orderPaid, orderShipped, userNew, unrelated: 3, ping }
+m.on(orderPaid, 'receipt', async (e) => {
+  same<typeof e.payload, { orderId: string; cents: number }>(true)
+  same<typeof e.name, 'order.paid'>(true)
+})
+m.on([orderPaid, userNew], 'both', async (e) => {
+  if (e.name === 'user.new') e.payload.email.trim()
+  else e.payload.cents.toFixed()
+})
+m.on(m.match('order.#', events), 'audit', async (e) => {
+  same<typeof e.name, 'order.paid' | 'order.item.shipped'>(true)
+  if (e.name === 'order.paid') e.payload.cents.toFixed()
+  else e.payload.carrier.trim()
+})
+m.on(m.match('*.new', [orderPaid, userNew]), 'x', async (e) => {
+  same<typeof e.name, 'user.new'>(true)
+})
+m.on(m.match('#', events), 'all', async (e) => {
+  same<typeof e.name, 'order.paid' | 'order.item.shipped' | 'user.new'>(true)
+})
+m.on('order.#', 'raw', async (e) => {
+  same<typeof e.payload, unknown>(true)
+})
+await client.publish(orderPaid, { orderId: 'a', cents: 1 }, { id: 'evt_1' })
+await client.publish(tickEv)
+// @ts-expect-error wrong payload
+await client.publish(orderPaid, { orderId: 'a' })
+m.route(orderPaid, t2, (e) => ({ to: e.payload.orderId, n: '1' }))
+// @ts-expect-error wrong map
+m.route(orderPaid, t2, (e) => ({ to: e.payload.orderId, n: 1 }))
+
 // what an operator sees
 const lines = await client.jobs.logs('id', { after: 3, limit: 10 })
 same<typeof lines, readonly m.JobLine[]>(true)
@@ -154,6 +192,12 @@ same<m.WorkerStatus['state'], 'ok' | 'busy' | 'blocked' | 'stopping' | 'silent'>
 const findings = await client.doctor({ deep: true })
 same<typeof findings, readonly m.Finding[]>(true)
 same<m.Finding['level'], 'ok' | 'warning' | 'error'>(true)
+same<typeof client.events.list, () => Promise<readonly m.EventInfo[]>>(true)
+same<Awaited<ReturnType<typeof client.events.log>>, readonly m.PublishedEvent[]>(true)
+same<Awaited<ReturnType<typeof client.events.replay>>, number>(true)
+same<Awaited<ReturnType<typeof client.subscriptions.list>>, readonly m.SubscriptionInfo[]>(true)
+// @ts-expect-error from when on is not left open
+await client.events.replay('receipts', {})
 await client.jobs.list({ suspect: true, blocked: 'no-handler' })
 // @ts-expect-error who waits as no suspect is not asked for
 await client.jobs.list({ suspect: false })
@@ -179,6 +223,9 @@ m.defineWorker(async () => {
 const pg = await m.connect(postgres({}))
 same<typeof pg, m.Client<PgTx>>(true)
 await pg.enqueue(t2, { to: 'a', n: '1' }, { tx: pgTx })
+await pg.publish(orderPaid, { orderId: 'a', cents: 1 }, { tx: pgTx })
+// @ts-expect-error wrong tx
+await pg.publish(orderPaid, { orderId: 'a', cents: 1 }, { tx: 3 })
 // @ts-expect-error wrong tx
 await pg.enqueue(t2, { to: 'a', n: '1' }, { tx: 3 })
 const lite = await m.connect('sqlite:x.db')
@@ -211,7 +258,9 @@ void service(t)
 void needsTx(t) // it fits where a client with transactions is asked
 // @ts-expect-error unknown unit
 await t.advance('5 parsecs')
-// @ts-expect-error this version has no events
+const told = t.published(orderPaid)
+same<(typeof told)[number]['payload'], { orderId: string; cents: number }>(true)
+// @ts-expect-error a task is no event
 t.published(t1)
 const h1 = m.handle(t1, () => ({ when: '2026-01-01' }))
 same<Awaited<ReturnType<typeof kit.runHandler<{ n: string }, { when: Date }>>>, { when: Date }>(true)

@@ -1,8 +1,8 @@
 // The contracts of an application, as its web and its workers share them.
-// Left out because this version does not have them: defineEvent, and the options of defineQueue (fair, limits).
+// Left out because this version does not have them: the options of defineQueue (fair, limits).
 import { z } from 'zod'
 import * as v from 'valibot'
-import { defineQueue, defineTask, exponential, unchecked } from 'millrace/contracts'
+import { defineEvent, defineQueue, defineTask, exponential, unchecked } from 'millrace/contracts'
 export const sendMail = defineTask('mail.send', {
   input: z.object({
     to: z.email(),
@@ -31,3 +31,5 @@ export const legacy = defineTask('legacy', {
   input: unchecked<{ userId: number }>(),
   output: unchecked<{ ok: boolean }>(),
 })
+export const orderPaid = defineEvent('order.paid', { payload: z.object({ orderId: z.string(), cents: z.int() }) })
+export const orderRefunded = defineEvent('order.refunded', { payload: z.object({ orderId: z.string() }) })

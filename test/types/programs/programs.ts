@@ -1,7 +1,18 @@
 // Realistic programs: a web route, a worker of several files, tests, and the operator on call.
-// Left out because this version does not have them: events (publish, on, match, route), schedules, and isolation.
-import { sendMail, scrape, thumb, report, legacy } from './contracts.js'
-import { createClient, defineWorker, handle, type Context, type InputOf, type Producer } from 'millrace'
+// Left out because this version does not have them: schedules, and isolation.
+import * as contracts from './contracts.js'
+import { sendMail, scrape, thumb, report, legacy, orderPaid } from './contracts.js'
+import {
+  createClient,
+  defineWorker,
+  handle,
+  match,
+  on,
+  route,
+  type Context,
+  type InputOf,
+  type Producer,
+} from 'millrace'
 import { createTestClient, runHandler } from 'millrace/testing'
 import { z } from 'zod'
 // 1 Next route + 2 monorepo web
@@ -37,10 +48,24 @@ export default defineWorker(async () => {
   return {
     concurrency: 20,
     queues: { images: { concurrency: 2 } },
-    handlers: [mail(db), handle(scrape, scrapePage), thumbs, nightly],
+    handlers: [mail(db), handle(scrape, scrapePage), thumbs, subs, nightly],
     onStop: () => db.end(),
   }
 })
+// 5 webhook → event → 3 subscribers
+export async function stripeHook(evt: { id: string; orderId: string; cents: number }) {
+  await client.publish(orderPaid, { orderId: evt.orderId, cents: evt.cents }, { id: evt.id })
+}
+const subs = [
+  on(orderPaid, 'send-receipt', async (e, ctx) => {
+    await ctx.enqueue(sendMail, { to: 'a@b.c', template: 'receipt', vars: { order: e.payload.orderId } })
+  }),
+  on(match('order.#', contracts), 'audit', async (e) => {
+    if (e.name === 'order.paid') console.log(e.payload.cents)
+    else console.log(e.payload.orderId)
+  }),
+  route(orderPaid, report, (e) => ({ day: e.time.toISOString().slice(0, 10) })),
+]
 // 6 nightly
 const nightly = handle(report, async ({ day }, ctx) => {
   await ctx.enqueue(sendMail, { to: 'a@b.c', template: 'receipt', vars: { day } })
