@@ -26,7 +26,7 @@ function blocksOf(page: string): { file: string; code: string }[] {
 
 /** What the pages take for granted: names that stand for the reader's own. */
 const READERS = `
-import type { Client, Job, Producer, Task } from 'millrace'
+import type { Client, Event, Job, Producer, Task } from 'millrace'
 import type { OpenOptions } from 'millrace/testing'
 import type { StatefulDriver } from 'millrace'
 declare global {
@@ -37,6 +37,7 @@ declare global {
   type Mail = { to: string; template: 'welcome' | 'receipt' }
   const input: Mail
   const inputs: Mail[]
+  const orderPaid: Event<'order.paid', { orderId: string; email: string }, { orderId: string; email: string }>
   const sendMail: Task<Mail, Mail, void, void>
   const sendWelcome: Task<{ name: string }, { name: string }, void, void>
   const reply: { code(status: number): { send(text: string): void } }
@@ -72,6 +73,7 @@ describe('the code on a page', () => {
     'docs/operating.md',
     'docs/drivers.md',
     'docs/errors.md',
+    'docs/guides/events.md',
     'docs/guides/testing.md',
     'docs/performance.md',
     'docs/chaos.md',
@@ -89,7 +91,13 @@ describe('docs/operating.md', () => {
   it('says of every finding of the doctor what it means and what to do', () => {
     const [, text = ''] = readFileSync(join(ROOT, 'docs/operating.md'), 'utf8').split('## The doctor')
     const rows = Array.from(text.matchAll(/^\| `([a-z-]+)`/gm), ([, code]) => code)
-    const sources = ['client/doctor.ts', 'client/findings.ts', 'client/worker-findings.ts', 'drivers/sqlite/inspect.ts']
+    const sources = [
+      'client/doctor.ts',
+      'client/findings.ts',
+      'client/worker-findings.ts',
+      'client/event-findings.ts',
+      'drivers/sqlite/inspect.ts',
+    ]
     const codes = sources.flatMap((file) =>
       Array.from(readFileSync(join(ROOT, 'src', file), 'utf8').matchAll(/\bcode: '([a-z-]+)'/g), ([, code]) => code),
     )
