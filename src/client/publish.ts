@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { cloudEventText, type CloudEventAttributes, type CloudEventData } from '../core/cloud-event.js'
 import { encode } from '../core/codec.js'
 import type { HeaderMap } from '../core/envelope.js'
-import { ConfigurationError, ValidationError } from '../core/errors.js'
+import { ConfigurationError, ValidationError, hasCode } from '../core/errors.js'
 import { OWN_SOURCE, checkEvent, checkEventId, checkEventName, type Event } from '../core/event.js'
 import { newId } from '../core/id.js'
 import { check, validationError, type Checked } from '../core/schema.js'
@@ -55,7 +55,7 @@ export function createPublisher<Tx>(session: Session<Tx>, parent?: Parent): Pick
         passed(event, await check(event['~payload'], payload))
         const { id, envelope } = build(event, payload, o)
         const { events } = await session.open()
-        return answer(id)(await events.publish({ events: [envelope] }))
+        return answer(id)(await events.publish({ events: [envelope] }).catch((error: unknown) => named(error, id)))
       })()
     },
   }
@@ -96,6 +96,12 @@ export function storedId(id: string, source: string): string {
 export function traceOf(headers: HeaderMap): Record<string, string> {
   const { traceparent, tracestate } = headers
   return { ...(traceparent !== undefined && { traceparent }), ...(tracestate !== undefined && { tracestate }) }
+}
+
+/** Whoever tries again with this id is on the safe side. */
+function named(error: unknown, id: string): never {
+  if (hasCode(error, 'ERR_BROKER_UNAVAILABLE')) Object.assign(error as object, { ids: [id] })
+  throw error
 }
 
 function checkCall(event: Event, o: PublishOptions<any>): void {

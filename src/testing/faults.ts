@@ -1,9 +1,10 @@
 // Faults as data: what goes wrong, where, how often; and the plan that says at each call whether one strikes now.
 import { toMs, type Duration } from '../core/duration.js'
 import { ConfigurationError, shown } from '../core/errors.js'
+import type { Event } from '../core/event.js'
 import { refuseUnknown, type Task } from '../core/task.js'
 
-/** A call at the seam: jobs are published, one is handed to a worker, a suspect's start is written, one is settled. */
+/** A call at the seam: jobs or events are published, a job is handed to a worker, a suspect's start is written, one is settled. */
 export type FaultPoint = 'publish' | 'delivery' | 'start' | 'ack' | 'retry' | 'dead' | 'release'
 
 /**
@@ -15,7 +16,7 @@ export type FaultPoint = 'publish' | 'delivery' | 'start' | 'ack' | 'retry' | 'd
  *   any more by the runs it had in hand; their jobs come back as suspects. As a handler cannot be killed alone, its signal
  *   aborts, and what it still enqueues is refused until its job is handed over again. A publish from outside a handler
  *   rejects as it does in an outage.
- * - `'duplicate'`: at `publish`, the envelopes are sent twice. At `delivery`, the job is handed over once more after its
+ * - `'duplicate'`: at `publish`, the jobs or events are sent twice. At `delivery`, the job is handed over once more after its
  *   handler has succeeded, because the ack got lost, once for each job: a handler that may not run twice is found out.
  * - `{ delay }`: the call takes so much longer, in real time.
  */
@@ -29,6 +30,8 @@ export type Fault = {
   when?: 'before' | 'after'
   /** Only for jobs of this task; default any. */
   task?: string | Task
+  /** Only for publishing this event; default any. */
+  event?: string | Event
   /** How often it strikes; default once. `Infinity`: always. */
   times?: number
 }
@@ -87,7 +90,7 @@ interface Planned {
 }
 
 function plan(fault: Fault, where: string): Planned {
-  refuseUnknown(where, fault, ['at', 'do', 'when', 'task', 'times'])
+  refuseUnknown(where, fault, ['at', 'do', 'when', 'task', 'event', 'times'])
   const kinds = Object.hasOwn(KINDS, fault.at) ? KINDS[fault.at] : undefined
   if (kinds === undefined)
     throw new ConfigurationError(
@@ -106,7 +109,27 @@ function plan(fault: Fault, where: string): Planned {
   const name = typeof task === 'object' && task?.kind === 'task' ? task.name : task
   if (name !== undefined && typeof name !== 'string')
     throw new ConfigurationError(`${where}.task: ${shown(task)} is neither a task nor the name of one.`)
-  return { fault, when: strike.kind === 'duplicate' ? 'again' : when, strike, name, left: times }
+  const event = eventOf(fault, where)
+  if (event !== undefined && (fault.at !== 'publish' || name !== undefined))
+    throw new ConfigurationError(
+      `${where}.event: an event is published, and is no task. Give it with at: 'publish' and without task.`,
+    )
+  return {
+    fault,
+    when: strike.kind === 'duplicate' ? 'again' : when,
+    strike,
+    name: event === undefined ? name : eventMark(event),
+    left: times,
+  }
+}
+
+/** @internal What stands for an event's name among those of tasks. */
+export const eventMark = (name: string): string => `event ${name}`
+
+function eventOf({ event }: Fault, where: string): string | undefined {
+  if (event === undefined || typeof event === 'string') return event
+  if (event?.kind === 'event') return event.name
+  throw new ConfigurationError(`${where}.event: ${shown(event)} is neither an event nor the name of one.`)
 }
 
 function strikeOf({ do: what }: Fault, where: string): Strike {

@@ -4,9 +4,11 @@ import { LONGEST_TIMER } from '../core/duration.js'
 import { PARENT_HEADER, type Envelope } from '../core/envelope.js'
 import { BrokerUnavailableError, LeaseLostError, UnsupportedError } from '../core/errors.js'
 import type { Broker, ConsumeOptions, Consumer, Delivery, Driver, StatefulDriver, Workers } from '../driver/driver.js'
+import type { Events } from '../driver/events.js'
+import type { Receipt } from '../driver/receipts.js'
 import { wrapDelivery } from '../driver/wrap.js'
 import { createLostSwitch } from '../driver/polling.js'
-import { planFaults, type Fault, type FaultPlan, type FaultPoint, type Strike } from './faults.js'
+import { eventMark, planFaults, type Fault, type FaultPlan, type FaultPoint, type Strike } from './faults.js'
 
 /** A driver with faults. */
 export interface Faulty {
@@ -30,6 +32,7 @@ export function withFaults<Tx>(driver: Driver<Tx>, faults: readonly Fault[]): Dr
   return {
     ...driver,
     broker: faultyBroker(house),
+    ...(driver.events && { events: faultyEvents(house, driver.events) }),
     ...(workers && {
       workers: {
         list: () => workers.list(),
@@ -101,24 +104,54 @@ function faultyBroker<Tx>(house: House<Tx>): Broker<Tx> {
     stats: (o) => broker.stats(o),
     purge: (o) => broker.purge(o),
     consume: (o) => consume(house, o),
-    publish: (o) => (o.tx === undefined ? publish(house, o.envelopes) : broker.publish(o)),
+    publish: (o) =>
+      o.tx === undefined
+        ? publish(
+            house,
+            o.envelopes,
+            ({ name }) => name,
+            () => broker.publish(o),
+          )
+        : broker.publish(o),
   }
 }
 
-async function publish<Tx>(house: House<Tx>, envelopes: readonly Envelope[]) {
-  const { broker } = house.driver
-  const names = envelopes.map((envelope) => envelope.name)
-  // A handler's own jobs carry its id: with them its worker may crash, and after that it enqueues nothing more.
-  const parent = envelopes[0]?.headers[PARENT_HEADER]
+function faultyEvents<Tx>(house: House<Tx>, events: Events<Tx>): Events<Tx> {
+  return {
+    declare: (o) => events.declare(o),
+    subscriptions: () => events.subscriptions(),
+    remove: (o) => events.remove(o),
+    publish: (o) =>
+      o.tx === undefined
+        ? publish(
+            house,
+            o.events,
+            ({ name }) => eventMark(name),
+            () => events.publish(o),
+          )
+        : events.publish(o),
+  }
+}
+
+/** Jobs and events alike. @param send sends them; again, for a duplicate */
+async function publish<Tx, One extends Pick<Envelope, 'id' | 'name' | 'headers'>>(
+  house: House<Tx>,
+  all: readonly One[],
+  nameOf: (one: One) => string,
+  send: () => Promise<readonly Receipt[]>,
+): Promise<readonly Receipt[]> {
+  const names = all.map(nameOf)
+  // What a handler publishes carries its job's id: with it its worker may crash, and after that it publishes nothing more.
+  const parent = all[0]?.headers[PARENT_HEADER]
   const run = [...house.held].find((one) => one.inner.envelope.id === parent)
   const orphaned = parent === undefined ? undefined : house.orphans.get(parent)
   if (parent !== undefined && orphaned !== undefined) throw new LeaseLostError(parent, orphaned)
-  const ids = envelopes.map((envelope) => envelope.id)
+  const ids = all.map(({ id }) => id)
   return struck(house, { at: 'publish', names, ids, run }, async () => {
-    const receipts = await broker.publish({ envelopes })
+    const receipts = await send()
     if (house.plan.strike('publish', 'again', names)) {
       house.log('debug', 'A fault strikes: published twice.', { ids })
-      await broker.publish({ envelopes })
+      await send()
     }
     return receipts
   })

@@ -1,6 +1,16 @@
 // Faults: each strikes where it says, on any driver, and what comes of it is what a real failure would leave behind.
 import { afterEach, describe, expect, it } from 'vitest'
-import { createClient, defineTask, fixed, handle, unchecked, type Context, type Task } from '../../src/index.js'
+import {
+  createClient,
+  defineEvent,
+  defineTask,
+  fixed,
+  handle,
+  on,
+  unchecked,
+  type Context,
+  type Task,
+} from '../../src/index.js'
 import { newId } from '../../src/core/id.js'
 import type { JobRecord } from '../../src/driver/index.js'
 import { memory } from '../../src/drivers/memory/index.js'
@@ -324,4 +334,52 @@ describe('a fault that makes no sense is refused', () => {
     const { workers: _, ...bare } = memory()
     expect(() => withFaults(bare, [{ at: 'ack', do: 'crash' }])).toThrow(/knows no workers/)
   })
+})
+
+describe('faults of events', () => {
+  const told = defineEvent('work.told')
+  const heard = defineEvent('work.heard')
+
+  it('an outage at the publish of one event leaves the others alone, and the event out of the log', async () => {
+    const t = createTestClient({ faults: [{ at: 'publish', do: 'fail', event: told }] })
+    ends.push(() => t.close())
+    await t.publish(heard)
+    await expect(t.publish(told, undefined, { id: 'e1' })).rejects.toMatchObject({
+      code: 'ERR_BROKER_UNAVAILABLE',
+      outcome: 'not-sent',
+      ids: ['e1'],
+    })
+    expect(t.published(told)).toEqual([])
+    expect(await t.publish(told, undefined, { id: 'e1' })).toEqual({ id: 'e1', duplicate: false })
+    expect(t.pendingFaults()).toEqual([])
+  })
+
+  it('a subscriber that crashes after it has published runs again, and its event with an id of its own is one', async () => {
+    const runs: number[] = []
+    const relay = on(told, 'relay', async (e, ctx) => {
+      runs.push(ctx.job.attempt)
+      await ctx.publish(heard, undefined, { id: `${e.id}-heard` })
+    })
+    const t = createTestClient({
+      worker: { handlers: [relay, on(heard, 'end', () => {})] },
+      faults: [
+        { at: 'publish', do: 'crash', when: 'after', event: 'work.heard' },
+        { at: 'publish', do: 'duplicate', event: told },
+      ],
+    })
+    ends.push(() => t.close())
+    await t.publish(told, undefined, { id: 'e1' })
+    expect(await t.runAll()).toMatchObject({ completed: 2, dead: 0 })
+    expect(runs).toEqual([1, 1])
+    expect(t.published(heard).map(({ id }) => id)).toEqual(['e1-heard'])
+    expect(t.pendingFaults()).toEqual([])
+  })
+
+  it.each([
+    [{ at: 'ack', do: 'fail', event: told }, /an event is published, and is no task/],
+    [{ at: 'publish', do: 'fail', event: told, task: other }, /an event is published, and is no task/],
+    [{ at: 'publish', do: 'fail', event: other as never }, /is neither an event nor the name of one/],
+  ] as const)('refuses a fault that makes no sense (%#)', (fault, message) =>
+    expect(() => createTestClient({ faults: [fault] })).toThrow(message),
+  )
 })
