@@ -48,12 +48,9 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong use.`,
     )
-  const verbs = [
-    ...[addWork, addSetup, addEnqueue, addPublish],
-    ...[addJobs, addQueues, addEvents, addSubscriptions],
-    ...[addWorkers, addDoctor, addBench],
-  ]
-  for (const add of verbs) add(program)
+  const toWork = [addWork, addSetup, addEnqueue, addPublish]
+  const toLookAfter = [addJobs, addQueues, addEvents, addSubscriptions, addWorkers, addDoctor, addBench]
+  for (const add of [...toWork, ...toLookAfter]) add(program)
   return program
 }
 

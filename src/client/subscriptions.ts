@@ -31,7 +31,7 @@ export function createSubscriptionVerbs<Tx>(session: Session<Tx>): ClientCore<Tx
     async remove(name) {
       const { driver, subscription } = await known(name)
       const task = subscriptionTask(name)
-      const [worker] = (await seeWorkers(driver)).filter((one) => isLive(one) && one.tasks.includes(task))
+      const worker = (await seeWorkers(driver)).find((one) => isLive(one) && one.tasks.includes(task))
       if (worker)
         throw new ConfigurationError(
           `Subscription "${name}" is in the code of worker ${worker.pid} on ${worker.host}, which would declare it again. Deploy without it first, then remove it.`,
