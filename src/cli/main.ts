@@ -4,6 +4,7 @@ import { Command } from 'commander'
 import { addBench } from './commands/bench.js'
 import { addDoctor } from './commands/doctor.js'
 import { addEnqueue } from './commands/enqueue.js'
+import { addGateway } from './commands/gateway.js'
 import { addJobs } from './commands/jobs.js'
 import { addQueues } from './commands/queues.js'
 import { addSetup } from './commands/setup.js'
@@ -45,7 +46,8 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong use.`,
     )
-  for (const add of [addWork, addSetup, addEnqueue, addJobs, addQueues, addWorkers, addDoctor, addBench]) add(program)
+  const verbs = [addWork, addGateway, addSetup, addEnqueue, addJobs, addQueues, addWorkers, addDoctor, addBench]
+  for (const add of verbs) add(program)
   return program
 }
 

@@ -1,11 +1,8 @@
 // Finding the task that a command names: in the store's catalogue, or in a worker file.
-import type { StandardSchemaV1 } from '@standard-schema/spec'
-import { Validator, type OutputUnit } from '@cfworker/json-schema'
-import { readTasks, type TaskInfo } from '../client/catalogue.js'
+import { readTasks } from '../client/catalogue.js'
 import { partsOf } from '../connect.js'
-import { unchecked } from '../core/schema.js'
-import { defineTask, specOf, type Task } from '../core/task.js'
-import type { Priority } from '../core/job.js'
+import type { Task } from '../core/task.js'
+import { taskOf } from '../http/stored-task.js'
 import type { WorkerPlan } from '../worker/define.js'
 import { UsageError } from './fail.js'
 import { closest } from './flags.js'
@@ -40,53 +37,7 @@ export function taskFromPlan(plan: WorkerPlan, name: string, file: string): Task
   )
 }
 
-/** The same task, whose results come back as they are stored. */
-export function withStoredResult(task: Task): Task {
-  return { ...task, '~spec': { ...specOf(task), output: unchecked<unknown>() } }
-}
-
 function hint(name: string, names: readonly string[]): string {
   const meant = closest(name, names)
   return meant === undefined ? '' : `Did you mean "${meant}"? `
-}
-
-function taskOf(info: TaskInfo): Task {
-  return defineTask<StandardSchemaV1<any>, StandardSchemaV1<any>>(info.name, {
-    queue: info.queue,
-    priority: info.priority as Priority,
-    retention: info.retention,
-    ...(info.expires !== undefined && { expires: info.expires }),
-    ...(info.takesInput && { input: inputSchema(info) }),
-  })
-}
-
-function inputSchema({ inputSchema: schema }: TaskInfo): StandardSchemaV1<any> {
-  if (schema === undefined) return unchecked<any>()
-  const validator = new Validator(schema, '2020-12', false)
-  const validate = (value: unknown): StandardSchemaV1.Result<unknown> => {
-    // A JSON Schema speaks of values only; no value at all is not one.
-    if (value === undefined) return { issues: [{ message: 'an input is expected' }] }
-    const { valid, errors } = validator.validate(value)
-    return valid ? { value } : { issues: innermost(errors).map((unit) => issueOf(unit, value)) }
-  }
-  return { '~standard': { version: 1, vendor: 'millrace', validate } }
-}
-
-/** Without the errors that only say that something inside them is wrong. */
-function innermost(errors: readonly OutputUnit[]): readonly OutputUnit[] {
-  return errors.filter(
-    (unit) =>
-      unit.keyword !== 'false' && !errors.some((other) => other.keywordLocation.startsWith(`${unit.keywordLocation}/`)),
-  )
-}
-
-function issueOf(unit: OutputUnit, root: unknown): StandardSchemaV1.Issue {
-  const path: PropertyKey[] = []
-  let value = root
-  for (const part of unit.instanceLocation.split('/').slice(1)) {
-    const key = decodeURIComponent(part).replaceAll('~1', '/').replaceAll('~0', '~')
-    path.push(Array.isArray(value) ? Number(key) : key)
-    value = (value as Record<string, unknown> | undefined)?.[key]
-  }
-  return { path, message: unit.error.replace(/\.$/, '') }
 }
