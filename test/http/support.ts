@@ -18,7 +18,7 @@ export const shopClosed = defineEvent('shop.closed')
 export const TOKENS = { all: 'all-0123456789abcdef', shop: 'shop-0123456789abcdef' } as const
 
 export interface Stage {
-  readonly client: Client<any>
+  readonly client: Client
   readonly handle: Gateway
   readonly place: Place
   /** Lines that were logged, as text. */
@@ -52,7 +52,7 @@ afterEach(async () => {
 export async function openStage(options: GatewayOptions = {}, o: ClientOptions = {}): Promise<Stage> {
   const place = await sqliteHarness.create()
   const log: string[] = []
-  const client = await connect(place.open(), { log: createLogger('debug', (line) => void log.push(line)), ...o })
+  const client = await connect(place.open({}), { log: createLogger('debug', (line) => void log.push(line)), ...o })
   const handle = gateway(client, { tasks: [greet, tidy], ...options })
   const stage: Stage = {
     client,
