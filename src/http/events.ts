@@ -1,5 +1,5 @@
 // POST /events: CloudEvents from outside, all of a request or none; answered when they are durable.
-import { eventEnvelope } from '../client/publish.js'
+import { eventEnvelope, traceOf } from '../client/publish.js'
 import { headersOf } from '../client/headers.js'
 import { MAX_BYTES } from '../core/codec.js'
 import { PayloadTooLargeError, messageOf, type Issue } from '../core/errors.js'
@@ -11,7 +11,7 @@ import { bytesOf, mediaType } from './body.js'
 import { BATCH_TYPE, eventsOf, type ReceivedEvent } from './cloud-events.js'
 import type { Admitted, House } from './context.js'
 import { Problem } from './problem.js'
-import { traceOf } from './trace.js'
+import { traceIn } from './trace.js'
 
 /** What became of an event: its id in the store, to which a subscription's name is added for the id of its copy. */
 export interface PublishedEvent {
@@ -78,10 +78,10 @@ function envelopeOf(
   { now, http }: { readonly now: string; readonly http: Headers },
 ): EventEnvelope {
   const { extensions = {} } = attributes
-  const own = traceOf((name) => extensions[name])
+  const own = traceIn((name) => extensions[name])
   // The event's own trace is that of who made it; without one, that of the request.
-  const trace = own['traceparent'] === undefined ? traceOf((name) => http.get(name)) : own
-  const complete = { ...attributes, time: attributes.time ?? now, extensions: { ...extensions, ...trace } }
+  const trace = own['traceparent'] === undefined ? traceIn((name) => http.get(name)) : own
+  const complete = { ...attributes, time: attributes.time ?? now, extensions: { ...extensions, ...traceOf(trace) } }
   const envelope = eventEnvelope(session, complete, data, headersOf(trace, undefined))
   const bytes = Buffer.byteLength(envelope.body)
   if (bytes > MAX_BYTES) throw new PayloadTooLargeError(`Event "${attributes.id}"`, bytes, MAX_BYTES)

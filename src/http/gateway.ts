@@ -57,7 +57,9 @@ interface Env {
 export function gateway(client: Client<never>, options: GatewayOptions = {}): Gateway {
   const parts = partsOf(client) as ClientParts<any> | undefined
   if (parts === undefined)
-    throw new ConfigurationError('gateway(): a client made by createClient() or connect() is expected.')
+    throw new ConfigurationError(
+      'gateway(): a client made by createClient() or connect() is expected, of the same copy of the package.',
+    )
   const settings = settingsOf(options)
   const authenticate = createAuthenticate(options.tokens)
   const takeOne = createRateLimit(options.rateLimit ?? DEFAULT_RATE)

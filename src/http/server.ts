@@ -6,7 +6,12 @@ import type { Gateway } from './gateway.js'
 import { Problem } from './problem.js'
 
 /** Milliseconds. A request that comes in drops must not hold a connection for ever. */
-const TIMEOUTS = { headersTimeout: 10_000, requestTimeout: 60_000, keepAliveTimeout: 5_000 } as const
+const TIMEOUTS = {
+  headersTimeout: 10_000,
+  requestTimeout: 60_000,
+  keepAliveTimeout: 5_000,
+  connectionsCheckingInterval: 2_000, // how often Node looks for those that are over
+} as const
 
 export interface Listening {
   /** Such as `http://127.0.0.1:8787`. */

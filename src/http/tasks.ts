@@ -14,7 +14,7 @@ import { idOfKey } from './idempotency.js'
 import { jobView, waitFor } from './jobs.js'
 import { waitOf } from './prefer.js'
 import { Problem } from './problem.js'
-import { traceOf } from './trace.js'
+import { traceIn } from './trace.js'
 
 export async function enqueueTask(house: House, admitted: Admitted, name: string): Promise<Response> {
   const { request, url, caller } = admitted
@@ -28,7 +28,7 @@ export async function enqueueTask(house: House, admitted: Admitted, name: string
   const input = inputOf(request.headers, await bytesOf(request, settings))
   const offered = await taskNamed(house, name, asked)
 
-  const headers = traceOf((header) => request.headers.get(header))
+  const headers = traceIn((header) => request.headers.get(header))
   const options: EnqueueOptions = { ...asked, headers, ...(id !== undefined && { id }) }
   const job = await flow.inTime(parts.core.enqueue<any, unknown>(offered.task, input, options))
   const location = { location: `${settings.basePath}/jobs/${encodeURIComponent(job.id)}` }

@@ -9,7 +9,7 @@ import { Problem } from './problem.js'
 
 /** What a token allows: `POST /events`, `POST /tasks/…`, `GET /jobs/…`, `DELETE /jobs/…`. */
 export type Scope = 'publish' | 'enqueue' | 'read' | 'cancel'
-export const SCOPES: readonly Scope[] = ['publish', 'enqueue', 'read', 'cancel']
+const SCOPES: readonly Scope[] = ['publish', 'enqueue', 'read', 'cancel']
 
 /** Somebody who may use the gateway. */
 export interface GatewayToken {

@@ -6,7 +6,7 @@ const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-[\x21
 const LONGEST = 512
 
 /** `traceparent` and `tracestate`, where they are well formed; a broken trace is no reason to refuse a request. */
-export function traceOf(read: (name: 'traceparent' | 'tracestate') => unknown): HeaderMap {
+export function traceIn(read: (name: 'traceparent' | 'tracestate') => unknown): HeaderMap {
   const [parent, state] = [read('traceparent'), read('tracestate')]
   if (typeof parent !== 'string' || parent.length > LONGEST || !TRACEPARENT.test(parent)) return {}
   const keepsState = typeof state === 'string' && state.length <= LONGEST && /^[\x20-\x7e]+$/.test(state)

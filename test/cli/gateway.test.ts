@@ -162,7 +162,7 @@ describe('it does not start', () => {
     [['--rate-limit', 'many'], /--rate-limit: "many" is no whole number/],
     [['--file', 'gone.ts'], /gone\.ts: there is no such file/],
   ])('%j: exit code 2', async (args, text) => {
-    place.write('text.json', `${SECRET}`)
+    place.write('text.json', SECRET)
     place.write('object.json', '{}')
     place.write('empty.json', '[]')
     place.write('hooks-a.json', '{"a":{"scheme":"gitlab","secret":"0123456789"}}')

@@ -15,8 +15,6 @@ export const tidy = defineTask('tidy')
 export const orderPaid = defineEvent('order.paid', { payload: z.object({ orderId: z.string(), cents: z.int() }) })
 export const shopClosed = defineEvent('shop.closed')
 
-export const TOKENS = { all: 'all-0123456789abcdef', shop: 'shop-0123456789abcdef' } as const
-
 export interface Stage {
   readonly client: Client
   readonly handle: Gateway
