@@ -45,7 +45,7 @@ export async function issuesOf({ catalogue, settings, flow }: House, event: Rece
   }
   if (source === OWN_SOURCE)
     return [{ path: '$.source', message: `"${OWN_SOURCE}" stands for clients of this store; name your own` }]
-  const known = await flow.inTime(catalogue.event(type))
+  const known = await flow.read(catalogue.event(type))
   if (!known) {
     if (!settings.refusesUnknownEvents) return []
     const names = (await catalogue.events()).map(({ name }) => name).join(', ')
@@ -68,7 +68,7 @@ export async function publishAll(
   const now = new Date(parts.session.around.now()).toISOString()
   const events = received.map((one) => envelopeOf(parts.session, one, { now, http }))
   for (const event of events) parts.session.around.published?.(event)
-  const receipts = await flow.inTime(parts.session.open().then((driver) => driver.events.publish({ events })))
+  const receipts = await flow.write(parts.session.open().then((driver) => driver.events.publish({ events })))
   return receipts.map(({ duplicate }, i) => ({ id: events[i]!.id, duplicate }))
 }
 

@@ -1,5 +1,5 @@
 // How much goes on at once, and for how long it may: what makes the gateway say "not now" instead of falling over.
-import { Problem, stopping, unavailable } from './problem.js'
+import { Problem, stopping, unanswered, unavailable } from './problem.js'
 
 /** Bounds of a gateway. */
 export interface FlowLimits {
@@ -18,8 +18,10 @@ export interface Flow {
    * gateway stops, or whoever asked is gone.
    */
   wait<T>(asker: AbortSignal, call: (signal: AbortSignal) => Promise<T>): Promise<T | undefined>
-  /** The answer of the store. @throws Problem 503, outcome `unknown`, when it does not come in time */
-  inTime<T>(call: Promise<T>): Promise<T>
+  /** What the store answers to a look. @throws Problem 503 when it does not come in time */
+  read<T>(call: Promise<T>): Promise<T>
+  /** What the store answers to a write. @throws Problem 503, outcome `unknown`, when it does not come in time */
+  write<T>(call: Promise<T>): Promise<T>
   /** Every wait ends now, and no request is taken on. */
   stop(): void
 }
@@ -28,6 +30,18 @@ export function createFlow({ maxInFlight, timeout }: FlowLimits): Flow {
   let inFlight = 0
   let stopped = false
   const waits = new Set<AbortController>()
+
+  async function inTime<T>(call: Promise<T>, problem: () => Problem): Promise<T> {
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => reject(problem()), timeout)
+    })
+    try {
+      return await Promise.race([call, late])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
 
   return {
     get inFlight() {
@@ -65,17 +79,8 @@ export function createFlow({ maxInFlight, timeout }: FlowLimits): Flow {
         asker.removeEventListener('abort', end)
       }
     },
-    async inTime(call) {
-      let timer: NodeJS.Timeout | undefined
-      const late = new Promise<never>((_resolve, reject) => {
-        timer = setTimeout(() => reject(unavailable('unknown')), timeout)
-      })
-      try {
-        return await Promise.race([call, late])
-      } finally {
-        clearTimeout(timer)
-      }
-    },
+    read: (call) => inTime(call, unanswered),
+    write: (call) => inTime(call, () => unavailable('unknown')),
     stop() {
       stopped = true
       for (const wait of waits) wait.abort()

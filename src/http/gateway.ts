@@ -112,12 +112,13 @@ export function gateway(client: Client<never>, options: GatewayOptions = {}): Ga
   }
 
   async function describe({ caller }: Admitted): Promise<Response> {
-    const [tasks, events] = await flow.inTime(Promise.all([catalogue.tasks(), catalogue.events()]))
+    const [tasks, events] = await flow.read(Promise.all([catalogue.tasks(), catalogue.events()]))
     const described = openApi({
       basePath: settings.basePath,
       hasTokens: options.tokens !== undefined,
       tasks: tasks.filter(({ task }) => caller.mayTask(task.name)),
       events: events.filter(({ name }) => caller.mayEvent(name)),
+      takesOthers: !settings.refusesUnknownEvents,
       webhooks: [...settings.webhooks.keys()],
     })
     return json(200, described)

@@ -44,7 +44,7 @@ export async function cancelJob(house: House, { caller }: Admitted, id: string):
   const before = await found(house, caller, id)
   if (before.state === 'completed' || before.state === 'dead') throw finished(before)
   const { jobs } = await house.parts.session.open()
-  await house.flow.inTime(jobs.move({ ids: [id], to: 'cancelled', limit: 1 }))
+  await house.flow.write(jobs.move({ ids: [id], to: 'cancelled', limit: 1 }))
   const after = await found(house, caller, id)
   if (after.state === 'cancelled') return json(200, jobView(after)) // also when it was cancelled before: asked again
   if (isFinished(after.state)) throw finished(after)
@@ -69,13 +69,13 @@ export async function waitFor(
   })
   if (typeof record === 'object') return { record, waited: true }
   const { jobs } = await parts.session.open()
-  const [now = standing] = await flow.inTime(jobs.get({ ids: [id] }))
+  const [now = standing] = await flow.read(jobs.get({ ids: [id] }))
   return { record: now, waited: record === 'late' }
 }
 
 /** A job of a task that the caller may not see is as good as none. @throws JobNotFoundError */
 async function found({ parts, flow }: House, caller: Admitted['caller'], id: string): Promise<JobRecord> {
-  const [record] = await flow.inTime(parts.session.open().then(({ jobs }) => jobs.get({ ids: [id] })))
+  const [record] = await flow.read(parts.session.open().then(({ jobs }) => jobs.get({ ids: [id] })))
   if (record === undefined || !caller.mayTask(record.envelope.name)) throw new JobNotFoundError(id)
   return record
 }

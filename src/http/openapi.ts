@@ -12,6 +12,8 @@ export interface Described {
   readonly hasTokens: boolean
   readonly tasks: readonly OfferedTask[]
   readonly events: readonly KnownEvent[]
+  /** Other events are taken as well. */
+  readonly takesOthers: boolean
   readonly webhooks: readonly string[]
 }
 
@@ -20,7 +22,7 @@ export function openApi(o: Described): Json {
   const problem = response('What is wrong', { $ref: '#/components/schemas/Problem' }, 'application/problem+json')
   const paths: Record<string, Json> = {}
   for (const one of o.tasks) paths[`/tasks/${one.task.name}`] = { post: taskOperation(one, schemas, problem) }
-  paths['/events'] = { post: eventsOperation(o.events, schemas, problem) }
+  paths['/events'] = { post: eventsOperation(o, schemas, problem) }
   paths['/jobs/{id}'] = jobOperations(problem)
   for (const name of o.webhooks) paths[`/webhooks/${name}`] = { post: webhookOperation(name, problem) }
   return {
@@ -76,7 +78,7 @@ function taskOperation(
   }
 }
 
-function eventsOperation(events: readonly KnownEvent[], schemas: Components, problem: Json) {
+function eventsOperation({ events, takesOthers }: Described, schemas: Components, problem: Json) {
   const known = events.map(({ name, schema, jsonSchema }) => ({
     allOf: [
       EVENT,
@@ -89,7 +91,7 @@ function eventsOperation(events: readonly KnownEvent[], schemas: Components, pro
       },
     ],
   }))
-  const event = known.length === 0 ? EVENT : { anyOf: [...known, EVENT] }
+  const event = known.length === 0 ? EVENT : { anyOf: [...known, ...(takesOthers ? [EVENT] : [])] }
   return {
     operationId: 'publish',
     summary: 'Publish CloudEvents: one as JSON, several as a JSON list, or one in ce-* headers and body',

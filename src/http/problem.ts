@@ -93,7 +93,14 @@ export class Problem extends Error {
 /** Seconds after which a caller may try again when the store was away. */
 const STORE_RETRY = '2'
 
-/** A write or a look that the store did not answer in time. */
+/** A look that the store did not answer in time. */
+export function unanswered(): Problem {
+  return new Problem('ERR_BROKER_UNAVAILABLE', 'The store did not answer in time. Try again later.', {
+    headers: { 'retry-after': STORE_RETRY },
+  })
+}
+
+/** A write that was not confirmed. */
 export function unavailable(outcome: 'not-sent' | 'unknown'): Problem {
   const detail =
     outcome === 'not-sent'

@@ -26,7 +26,7 @@ export interface Listening {
 
 /** @throws the error of the socket: EADDRINUSE, EACCES, … */
 export async function listen(gateway: Gateway, o: { host: string; port: number; open: boolean }): Promise<Listening> {
-  let stopping: Promise<void> | undefined
+  let stopping = false
 
   async function answer(request: Request, server: unknown): Promise<Response> {
     const response = o.open && !isLocal(request) ? strange().response() : await gateway(request, server)
@@ -50,7 +50,7 @@ export async function listen(gateway: Gateway, o: { host: string; port: number; 
     port,
     stop(grace) {
       const cut = setTimeout(() => server.closeAllConnections(), grace)
-      stopping ??= closed
+      stopping = true
       gateway.close()
       if (server.listening) server.close()
       server.closeIdleConnections()

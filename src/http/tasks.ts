@@ -30,7 +30,7 @@ export async function enqueueTask(house: House, admitted: Admitted, name: string
 
   const headers = traceIn((header) => request.headers.get(header))
   const options: EnqueueOptions = { ...asked, headers, ...(id !== undefined && { id }) }
-  const job = await flow.inTime(parts.core.enqueue<any, unknown>(offered.task, input, options))
+  const job = await flow.write(parts.core.enqueue<any, unknown>(offered.task, input, options))
   const location = { location: `${settings.basePath}/jobs/${encodeURIComponent(job.id)}` }
   const answer = { id: job.id, duplicate: job.duplicate }
   const record = job.duplicate || seconds > 0 ? await recordOf(house, job.id) : undefined
@@ -45,7 +45,7 @@ export async function enqueueTask(house: House, admitted: Admitted, name: string
 }
 
 async function taskNamed({ catalogue, flow }: House, name: string, asked: EnqueueOptions): Promise<OfferedTask> {
-  const offered = await flow.inTime(catalogue.task(name))
+  const offered = await flow.read(catalogue.task(name))
   if (!offered)
     throw new Problem(
       'ERR_TASK_NOT_FOUND',
@@ -61,7 +61,7 @@ async function taskNamed({ catalogue, flow }: House, name: string, asked: Enqueu
 
 async function recordOf({ parts, flow }: House, id: string): Promise<JobRecord | undefined> {
   const { jobs } = await parts.session.open()
-  const [record] = await flow.inTime(jobs.get({ ids: [id] }))
+  const [record] = await flow.read(jobs.get({ ids: [id] }))
   return record
 }
 

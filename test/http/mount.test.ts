@@ -15,8 +15,7 @@ test('Hono', async () => {
   const app = new Hono()
   app.get('/', (c) => c.text('shop'))
   app.all('/queue/*', (c) => stage.handle(c.req.raw, c.env))
-  const ask = (method: string, path: string, o = {}) =>
-    askOf(async (request) => app.fetch(request), method, path, o)
+  const ask = (method: string, path: string, o = {}) => askOf(async (request) => app.fetch(request), method, path, o)
   const queued = await ask('POST', '/queue/tasks/greet', GREET)
   expect(queued.status).toBe(202)
   expect((await ask('GET', queued.headers.get('location')!)).body).toMatchObject({ id: queued.body.id, state: 'ready' })

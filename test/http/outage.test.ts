@@ -1,5 +1,6 @@
 // The store is slow or away: 503, honest about what was kept, and never a 202 for what was not.
 import { expect, test } from 'vitest'
+import { createFlow } from '../../src/http/flow.js'
 import { jobsIn, openStage } from './support.js'
 
 const GREET = { json: { name: 'Ada' } }
@@ -54,4 +55,12 @@ test('while it waits for the store it takes no more than it can hold', async () 
   await outage.end()
   expect((await stage.ask('POST', '/tasks/greet', GREET)).status).toBe(202)
   expect(await jobsIn(stage)).toHaveLength(1)
+})
+
+test('a look that the store does not answer says nothing of what was kept', async () => {
+  const flow = createFlow({ maxInFlight: 1, timeout: 20 })
+  const silence = new Promise<never>(() => {})
+  await expect(flow.read(silence)).rejects.toMatchObject({ code: 'ERR_BROKER_UNAVAILABLE', more: {} })
+  await expect(flow.write(silence)).rejects.toMatchObject({ status: 503, more: { outcome: 'unknown' } })
+  expect(await flow.read(Promise.resolve(5))).toBe(5)
 })

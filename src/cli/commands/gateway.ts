@@ -22,10 +22,12 @@ interface Flags extends GlobalFlags {
   readonly webhooksFile?: string
   readonly cors?: string[]
   readonly rateLimit?: number
-  readonly timeout: number
-  readonly grace: number
+  readonly timeout?: number
+  readonly grace?: number
 }
 
+const TIMEOUT = 10_000
+const GRACE = 25_000
 /** The store's own answer, which says whether anything was kept, comes before the gateway gives up on it. */
 const LONGER_THAN_STORE = 5_000
 
@@ -46,11 +48,11 @@ export function addGateway(program: Command): void {
     .option('--cors <origin>', 'pages of this origin may call it', list('--cors'))
     .option(
       '--rate-limit <n>',
-      'requests a second for each token or address, 0: no limit',
+      'requests a second for each token or address, 0: no limit (default: 1000)',
       wholeNumber('--rate-limit', 0, 1_000_000),
     )
-    .option('--timeout <duration>', 'how long the store may take', duration('--timeout'), 10_000)
-    .option('--grace <duration>', 'how long requests may go on after a signal', duration('--grace'), 25_000)
+    .option('--timeout <duration>', 'how long the store may take (default: 10s)', duration('--timeout'))
+    .option('--grace <duration>', 'how long requests may go on after a signal (default: 25s)', duration('--grace'))
     .addHelpText(
       'after',
       `
@@ -69,7 +71,7 @@ async function serve(flags: Flags): Promise<void> {
   const worker = flags.file === undefined ? undefined : await loadWorker(flags.file)
   const options = await optionsOf(flags)
   const log = createCliLogger({ level: flags.verbose ? 'debug' : 'info', json: flags.json ?? false })
-  await withClient(flags, { create: true, log, publishTimeout: flags.timeout }, async (client) => {
+  await withClient(flags, { create: true, log, publishTimeout: flags.timeout ?? TIMEOUT }, async (client) => {
     if (!worker) return run(client, options, flags, log)
     return withPlan(worker, async (plan) => {
       const { tasksOf } = await import('../../worker/define.js')
@@ -93,7 +95,7 @@ async function optionsOf(flags: Flags): Promise<GatewayOptions> {
     ...(flags.cors !== undefined && { cors: { origins: flags.cors } }),
     ...(flags.rateLimit !== undefined && { rateLimit: flags.rateLimit === 0 ? false : { perSecond: flags.rateLimit } }),
     webhooks: await readWebhooks(flags.webhooksFile),
-    timeout: flags.timeout + LONGER_THAN_STORE,
+    timeout: (flags.timeout ?? TIMEOUT) + LONGER_THAN_STORE,
   }
 }
 
@@ -111,7 +113,7 @@ async function run(client: Client, options: GatewayOptions, flags: Flags, log: L
   await told.first
   log.info('Stopping: no new requests, and those under way are answered.')
   void told.second.then(() => server.stop(0))
-  await server.stop(flags.grace)
+  await server.stop(flags.grace ?? GRACE)
   const { requests, badSignatures } = handle.stats()
   log.info({ requests, badSignatures }, 'Gateway stopped.')
 }
