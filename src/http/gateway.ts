@@ -7,6 +7,7 @@ import { ConfigurationError } from '../core/errors.js'
 import { json } from './answer.js'
 import { createCatalogue } from './catalogue.js'
 import type { Admitted, House } from './context.js'
+import { createDoor } from './door.js'
 import { receiveEvents } from './events.js'
 import { createFlow } from './flow.js'
 import { readiness } from './health.js'
@@ -15,9 +16,7 @@ import { openApi } from './openapi.js'
 import { refuseForeignPages } from './origin.js'
 import { settingsOf, type GatewayOptions } from './options.js'
 import { Problem, problemOf } from './problem.js'
-import { createRateLimit } from './rate-limit.js'
 import { enqueueTask } from './tasks.js'
-import { createAuthenticate } from './tokens.js'
 import { receiveWebhook } from './webhooks/route.js'
 
 /** What a gateway has done since it was made. */
@@ -40,13 +39,16 @@ export interface Gateway {
   close(): void
 }
 
-const DEFAULT_RATE = { perSecond: 1_000 }
 const METHODS = ['GET', 'POST', 'DELETE']
 const EXPOSED = ['Location', 'Preference-Applied', 'Retry-After', 'WWW-Authenticate']
 
 type Route = (c: Context<Env>) => Promise<Response>
 interface Env {
-  Bindings: { readonly server: unknown; readonly seen: { caller?: string } }
+  Bindings: { readonly server: unknown; readonly seen: Seen }
+}
+/** What is learned of a request on its way, for the log. */
+interface Seen {
+  caller?: string | undefined
 }
 
 /**
@@ -61,8 +63,8 @@ export function gateway(client: Client<never>, options: GatewayOptions = {}): Ga
       'gateway(): a client made by createClient() or connect() is expected, of the same copy of the package.',
     )
   const settings = settingsOf(options)
-  const authenticate = createAuthenticate(options.tokens)
-  const takeOne = createRateLimit(options.rateLimit ?? DEFAULT_RATE)
+  const { tokens, rateLimit } = options
+  const door = createDoor({ tokens, rateLimit, address: settings.address })
   const { session } = parts
   const house: House = {
     parts,
@@ -75,32 +77,16 @@ export function gateway(client: Client<never>, options: GatewayOptions = {}): Ga
   const answers: Record<number, number> = {}
   const badSignatures: Record<string, number> = {}
 
-  const addressOf = ({ req, env }: Context<Env>) =>
-    `address ${(settings.address ? settings.address(req.raw) : socketAddress(env.server)) ?? ''}`
-
-  /** Who has a token has a limit of its own; who tries tokens has that of the address. */
-  function admit(c: Context<Env>): Admitted {
-    const { raw: request } = c.req
-    try {
-      const caller = authenticate(request.headers.get('authorization'))
-      takeOne(caller.name === undefined ? addressOf(c) : `token ${caller.name}`)
-      if (caller.name !== undefined) c.env.seen.caller = caller.name
-      return { request, url: new URL(request.url), caller }
-    } catch (problem) {
-      if ((problem as Problem).code === 'ERR_UNAUTHORIZED') takeOne(addressOf(c))
-      throw problem
-    }
-  }
-
   const admitted =
     (work: (one: Admitted, c: Context<Env>) => Promise<Response>): Route =>
     (c) => {
-      const one = admit(c)
+      const one = door.admit(c.req.raw, c.env.server)
+      c.env.seen.caller = one.caller.name
       return flow.work(() => work(one, c))
     }
 
   const webhook: Route = (c) => {
-    takeOne(addressOf(c))
+    door.pass(c.req.raw, c.env.server)
     const name = c.req.param('name') ?? ''
     const source = settings.webhooks.get(name)
     if (!source) throw new Problem('ERR_NOT_FOUND', 'There is no such webhook.')
@@ -115,7 +101,7 @@ export function gateway(client: Client<never>, options: GatewayOptions = {}): Ga
     const [tasks, events] = await flow.read(Promise.all([catalogue.tasks(), catalogue.events()]))
     const described = openApi({
       basePath: settings.basePath,
-      hasTokens: options.tokens !== undefined,
+      hasTokens: tokens !== undefined,
       tasks: tasks.filter(({ task }) => caller.mayTask(task.name)),
       events: events.filter(({ name }) => caller.mayEvent(name)),
       takesOthers: !settings.refusesUnknownEvents,
@@ -156,23 +142,30 @@ export function gateway(client: Client<never>, options: GatewayOptions = {}): Ga
     })
   }
   app.notFound(() => new Problem('ERR_NOT_FOUND', 'There is nothing here.').response())
-  app.onError((error, { req }) => {
+  app.onError((error, { req }) => failed(error, req.raw))
+
+  function failed(error: unknown, { method, url }: Request): Response {
     const problem = problemOf(error)
     if (problem) return problem.response()
-    session.log.error({ error, method: req.method, path: req.path }, 'A request failed.')
+    session.log.error({ error, method, path: new URL(url).pathname }, 'A request failed.')
     return new Problem('ERR_INTERNAL', 'Something went wrong here. The log of the gateway says what.').response()
-  })
+  }
 
   async function handle(request: Request, server?: unknown): Promise<Response> {
     const since = performance.now()
-    const seen: { caller?: string } = {}
-    const response = await app.fetch(request, { server, seen })
+    const seen: Seen = {}
+    let response: Response
+    try {
+      response = await app.fetch(request, { server, seen })
+    } catch (error) {
+      response = failed(error, request) // Hono passes on what is no Error
+    }
     const { status } = response
     requests += 1
     answers[status] = (answers[status] ?? 0) + 1
-    const ms = Math.round(performance.now() - since)
     const { method, url } = request
-    session.log.debug({ method, path: new URL(url).pathname, status, ms, ...seen }, 'Request.')
+    const line = { method, path: new URL(url).pathname, status, ms: Math.round(performance.now() - since) }
+    session.log.debug(seen.caller === undefined ? line : { ...line, caller: seen.caller }, 'Request.')
     return response
   }
 
@@ -186,10 +179,4 @@ export function gateway(client: Client<never>, options: GatewayOptions = {}): Ga
     }),
     close: () => flow.stop(),
   })
-}
-
-/** Of @hono/node-server. */
-function socketAddress(server: unknown): string | undefined {
-  const { incoming } = (server ?? {}) as { incoming?: { socket?: { remoteAddress?: string } } }
-  return incoming?.socket?.remoteAddress
 }

@@ -38,8 +38,8 @@ export interface Caller {
 
 const SHORTEST = 16
 
-/** Finds the caller of a request. @throws Problem 401 */
-export type Authenticate = (authorization: string | null) => Caller
+/** Finds the caller of a request, or answers why there is none: 401. */
+export type Authenticate = (authorization: string | null) => Caller | Problem
 
 /** Everybody, where no tokens are configured: fit for loopback only. */
 const ANYBODY: Caller = { name: undefined, needs() {}, mayTask: () => true, mayEvent: () => true }
@@ -58,12 +58,12 @@ export function createAuthenticate(tokens: readonly GatewayToken[] | undefined):
   return (authorization) => {
     const [, secret] = /^Bearer +([^\s]+)$/i.exec(authorization ?? '') ?? []
     if (secret === undefined)
-      throw unauthorized('Give a token: Authorization: Bearer TOKEN.', 'Bearer realm="millrace"')
+      return unauthorized('Give a token: Authorization: Bearer TOKEN.', 'Bearer realm="millrace"')
     const hash = sha256(secret)
     let found: Caller | undefined
     for (const { hash: own, caller } of known) if (timingSafeEqual(own, hash)) found = caller // no early end
     if (found) return found
-    throw unauthorized('This token is not known here.', 'Bearer realm="millrace", error="invalid_token"')
+    return unauthorized('This token is not known here.', 'Bearer realm="millrace", error="invalid_token"')
   }
 }
 

@@ -286,6 +286,17 @@ describe('where it is mounted', () => {
   })
 })
 
+test('neither does one that throws what is no error', async () => {
+  const validate = () => {
+    throw 'secret text' // oxlint-disable-line typescript/only-throw-error -- what others' code may do
+  }
+  const input = { '~standard': { version: 1 as const, vendor: 'x', validate } }
+  const stage = await openStage({ tasks: [{ ...greet, '~spec': { ...greet['~spec']!, input } }] })
+  const { status, body } = await stage.ask('POST', '/tasks/greet', GREET)
+  expect({ status, code: body.code }).toEqual({ status: 500, code: 'ERR_INTERNAL' })
+  expect(JSON.stringify(body)).not.toContain('secret')
+})
+
 const token = (part: object) =>
   ({ tokens: [{ name: 'a', token: secret('a'), scopes: ['read'], ...part }] }) as GatewayOptions
 test.each<[string, object, RegExp]>([
