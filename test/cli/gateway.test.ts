@@ -72,12 +72,13 @@ test('a line for people says where, on which database, and for whom', async () =
 })
 
 test('--file: the code of the tasks makes their unique keys; events of others are taken', async () => {
-  const { announced, stop } = await start(['--file', fixture('worker.ts')])
+  const { announced, stop } = await start(['--file', fixture('worker.ts'), '--cors', '*'])
   const order = () => post(`${announced.url}/tasks/order`, '{"key":"a"}').then((response) => response.json())
   expect([await order(), await order()]).toMatchObject([{ duplicate: false }, { duplicate: true }])
   const event = '{"specversion":"1.0","id":"1","source":"/a","type":"a.b"}'
-  const published = await post(`${announced.url}/events`, event, { 'content-type': 'application/cloudevents+json' })
-  expect(published.status).toBe(202)
+  const headers = { 'content-type': 'application/cloudevents+json', origin: 'https://app.example' }
+  const published = await post(`${announced.url}/events`, event, headers)
+  expect([published.status, published.headers.get('access-control-allow-origin')]).toEqual([202, '*'])
   expect((await stop()).code).toBe(0)
 })
 

@@ -92,7 +92,7 @@ async function optionsOf(flags: Flags): Promise<GatewayOptions> {
     )
   return {
     ...(tokens !== undefined && { tokens }),
-    ...(flags.cors !== undefined && { cors: { origins: flags.cors } }),
+    ...(flags.cors !== undefined && { cors: { origins: flags.cors[0] === '*' ? '*' : flags.cors } }),
     ...(flags.rateLimit !== undefined && { rateLimit: flags.rateLimit === 0 ? false : { perSecond: flags.rateLimit } }),
     webhooks: await readWebhooks(flags.webhooksFile),
     timeout: (flags.timeout ?? TIMEOUT) + LONGER_THAN_STORE,
