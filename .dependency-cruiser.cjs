@@ -57,6 +57,20 @@ module.exports = {
       to: { path: '^src/(http|testing|cli)/' },
     },
     {
+      name: 'layer-http',
+      comment: 'The gateway is a user of the client: no driver by name, no worker, no command line.',
+      severity: 'error',
+      from: { path: '^src/http/', pathNot: TESTS },
+      to: { path: '^src/', pathNot: '^src/((core|driver|client|observe|http)/|connect[.]ts$)' },
+    },
+    {
+      name: 'hono-in-http',
+      comment: 'Who does not open a gateway loads no web framework.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/(http|cli)/' },
+      to: { path: '^node_modules/(hono|@hono)/' },
+    },
+    {
       name: 'top-side-by-side',
       comment: 'What ships to users for their tests does not lean on the command line.',
       severity: 'error',

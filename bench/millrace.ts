@@ -14,6 +14,7 @@ export function millrace(o: { durability: string; urlIn(folder: string): string 
     product: `Millrace ${versionOf('millrace')}`,
     durability: o.durability,
     latency: { jobs: 200, longestPause: 50 },
+    url: o.urlIn,
     open: (folder) => open(o.urlIn(folder)),
   }
 }

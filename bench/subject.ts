@@ -55,6 +55,8 @@ export interface Subject {
   readonly product: string
   /** Of a case where jobs come one at a time: so many, with pauses spread evenly up to so many milliseconds between them. */
   readonly latency: { readonly jobs: number; readonly longestPause: number }
+  /** Of the database in a folder, for cases that start programs of their own. */
+  url?(folder: string): string
   /** @param folder for the files of this measurement */
   open(folder: string): Promise<Queue>
 }

@@ -2,6 +2,7 @@
 import { bulkEnqueue } from './bulk-enqueue.js'
 import type { Case } from './case.js'
 import { drain, drainBesideFinished, drainBesideWaiting } from './drain.js'
+import { gateway } from './gateway.js'
 import { idleCpu } from './idle-cpu.js'
 import { latencyCross } from './latency-cross.js'
 import { latencyLocal } from './latency-local.js'
@@ -19,4 +20,5 @@ export const CASES: readonly Case[] = [
   drainBesideWaiting,
   drainBesideFinished,
   rssGrowth,
+  gateway,
 ]

@@ -5,6 +5,7 @@ import { addBench } from './commands/bench.js'
 import { addDoctor } from './commands/doctor.js'
 import { addEnqueue } from './commands/enqueue.js'
 import { addEvents } from './commands/events.js'
+import { addGateway } from './commands/gateway.js'
 import { addJobs } from './commands/jobs.js'
 import { addPublish } from './commands/publish.js'
 import { addQueues } from './commands/queues.js'
@@ -48,7 +49,7 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong use.`,
     )
-  const toWork = [addWork, addSetup, addEnqueue, addPublish]
+  const toWork = [addWork, addGateway, addSetup, addEnqueue, addPublish]
   const toLookAfter = [addJobs, addQueues, addEvents, addSubscriptions, addWorkers, addDoctor, addBench]
   for (const add of [...toWork, ...toLookAfter]) add(program)
   return program

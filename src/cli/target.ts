@@ -14,6 +14,8 @@ export interface DialOptions {
   readonly log?: Logger
   /** Apart from the jobs of everybody else. */
   readonly namespace?: string
+  /** How long a write may go unanswered, in milliseconds; the client's default where left out. */
+  readonly publishTimeout?: number
 }
 
 /**
@@ -43,6 +45,7 @@ export async function dial(flags: GlobalFlags, o: DialOptions): Promise<Client> 
     migrate: o.create,
     ...(o.log && { log: o.log }),
     ...(o.namespace !== undefined && { namespace: o.namespace }),
+    ...(o.publishTimeout !== undefined && { publishTimeout: o.publishTimeout }),
   }
   const client = store === '' ? createClient(broker, options) : createClient({ broker, store }, options)
   try {

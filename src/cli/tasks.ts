@@ -1,13 +1,11 @@
 // Finding the task that a command names: in the store's catalogue, or in a worker file.
-import type { StandardSchemaV1 } from '@standard-schema/spec'
-import { Validator, type OutputUnit } from '@cfworker/json-schema'
+import { readTasks } from '../client/catalogue.js'
 import { readEvents } from '../client/event-catalogue.js'
-import { readTasks, type TaskInfo } from '../client/catalogue.js'
 import { partsOf } from '../connect.js'
 import { defineEvent, type Event } from '../core/event.js'
-import { unchecked } from '../core/schema.js'
-import { defineTask, specOf, type Task } from '../core/task.js'
-import type { Priority } from '../core/job.js'
+import type { Task } from '../core/task.js'
+import { schemaOfJson } from '../http/json-schema.js'
+import { taskOf } from '../http/stored-task.js'
 import type { WorkerPlan } from '../worker/define.js'
 import { UsageError } from './fail.js'
 import { closest } from './flags.js'
@@ -42,24 +40,9 @@ export function taskFromPlan(plan: WorkerPlan, name: string, file: string): Task
   )
 }
 
-/** The same task, whose results come back as they are stored. */
-export function withStoredResult(task: Task): Task {
-  return { ...task, '~spec': { ...specOf(task), output: unchecked<unknown>() } }
-}
-
 function hint(name: string, names: readonly string[]): string {
   const meant = closest(name, names)
   return meant === undefined ? '' : `Did you mean "${meant}"? `
-}
-
-function taskOf(info: TaskInfo): Task {
-  return defineTask<StandardSchemaV1<any>, StandardSchemaV1<any>>(info.name, {
-    queue: info.queue,
-    priority: info.priority as Priority,
-    retention: info.retention,
-    ...(info.expires !== undefined && { expires: info.expires }),
-    ...(info.takesInput && { input: schemaOf(info.inputSchema, 'an input') }),
-  })
 }
 
 /**
@@ -75,39 +58,7 @@ export async function eventFromStore(
   const known = (await readEvents(state)).find((one) => one.name === name)
   const takesPayload = known?.takesPayload ?? given
   const event = takesPayload
-    ? defineEvent(name, { payload: schemaOf(known?.payloadSchema, 'a payload') })
+    ? defineEvent(name, { payload: schemaOfJson(known?.payloadSchema, 'a payload') })
     : defineEvent(name)
   return { event, known: known !== undefined }
-}
-
-/** A schema that checks by a JSON Schema, and nothing where there is none. */
-function schemaOf(schema: Record<string, unknown> | undefined, what: 'an input' | 'a payload'): StandardSchemaV1<any> {
-  if (schema === undefined) return unchecked<any>()
-  const validator = new Validator(schema, '2020-12', false)
-  const validate = (value: unknown): StandardSchemaV1.Result<unknown> => {
-    // A JSON Schema speaks of values only; no value at all is not one.
-    if (value === undefined) return { issues: [{ message: `${what} is expected` }] }
-    const { valid, errors } = validator.validate(value)
-    return valid ? { value } : { issues: innermost(errors).map((unit) => issueOf(unit, value)) }
-  }
-  return { '~standard': { version: 1, vendor: 'millrace', validate } }
-}
-
-/** Without the errors that only say that something inside them is wrong. */
-function innermost(errors: readonly OutputUnit[]): readonly OutputUnit[] {
-  return errors.filter(
-    (unit) =>
-      unit.keyword !== 'false' && !errors.some((other) => other.keywordLocation.startsWith(`${unit.keywordLocation}/`)),
-  )
-}
-
-function issueOf(unit: OutputUnit, root: unknown): StandardSchemaV1.Issue {
-  const path: PropertyKey[] = []
-  let value = root
-  for (const part of unit.instanceLocation.split('/').slice(1)) {
-    const key = decodeURIComponent(part).replaceAll('~1', '/').replaceAll('~0', '~')
-    path.push(Array.isArray(value) ? Number(key) : key)
-    value = (value as Record<string, unknown> | undefined)?.[key]
-  }
-  return { path, message: unit.error.replace(/\.$/, '') }
 }

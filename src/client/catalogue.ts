@@ -16,6 +16,8 @@ export interface TaskInfo {
   readonly takesInput: boolean
   /** JSON Schema (2020-12) of the input, where its library can tell. */
   readonly inputSchema?: Record<string, unknown>
+  /** JSON Schema (2020-12) of what its handler returns, where its library can tell. Workers of older versions do not. */
+  readonly outputSchema?: Record<string, unknown>
   /** The task makes unique keys or groups with functions, which only its code can run. */
   readonly needsCode: boolean
 }

@@ -7,6 +7,7 @@ import type { State } from '../driver/driver.js'
 function taskInfo(task: Task): TaskInfo {
   const spec = specOf(task)
   const inputSchema = jsonSchemaOf(spec.input)
+  const outputSchema = jsonSchemaOf(spec.output)
   return {
     name: task.name,
     queue: spec.queue,
@@ -17,6 +18,7 @@ function taskInfo(task: Task): TaskInfo {
     needsCode: spec.unique !== undefined || spec.group !== undefined,
     ...(spec.expires !== undefined && { expires: spec.expires }),
     ...(inputSchema !== undefined && { inputSchema }),
+    ...(outputSchema !== undefined && { outputSchema }),
   }
 }
 

@@ -3,7 +3,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { startNode } from '../support/process.js'
+import { PROBLEMS } from '../../src/http/problem.js'
+import { startNode, startProgram } from '../support/process.js'
 import { COMPILERS, diagnose } from '../types/compilers.js'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -75,6 +76,7 @@ describe('the code on a page', () => {
     'docs/errors.md',
     'docs/guides/events.md',
     'docs/guides/testing.md',
+    'docs/guides/gateway.md',
     'docs/performance.md',
     'docs/chaos.md',
     'ARCHITECTURE.md',
@@ -104,6 +106,46 @@ describe('docs/operating.md', () => {
     expect(codes.length).toBeGreaterThan(20)
     expect(new Set(rows)).toEqual(new Set(codes))
   })
+})
+
+describe('docs/guides/gateway.md', () => {
+  const text = readFileSync(join(ROOT, 'docs/guides/gateway.md'), 'utf8')
+
+  it('has a line for every code of a problem, with its status', () => {
+    const [, errors = ''] = text.split('## Errors')
+    const rows = Array.from(errors.matchAll(/^\| `(ERR_[A-Z_]+)` +\| (\d+)/gm), ([, code, status]) => [
+      code,
+      Number(status),
+    ])
+    expect(Object.fromEntries(rows)).toEqual(PROBLEMS)
+  })
+
+  it('has requests that do what it says', async () => {
+    for (const { file, code } of blocksOf('docs/start.md')) writeFileSync(join(dir, file), code)
+    symlinkSync(join(ROOT, 'node_modules'), join(dir, 'node_modules'))
+    const env = { MILLRACE_URL: 'sqlite:hello.db' }
+    const bin = join(ROOT, 'bin/millrace.js')
+    const worker = startNode([bin, 'work', 'worker.ts'], { cwd: dir, env })
+    await worker.line(/Worker started/)
+    const server = startNode([bin, 'gateway', '--port', '0', '--json'], { cwd: dir, env })
+    const { url } = JSON.parse(await server.line(/^\{"url"/)) as { url: string }
+    const blocks = Array.from(text.matchAll(/^```sh\n(.*?)^```$/gms), ([, code = '']) => code)
+    const script = blocks.filter((code) => code.includes('curl')).join('\necho\n')
+    const run = startProgram(
+      'sh',
+      ['-ec', script.replaceAll('curl ', 'curl -sS -w "\\n%{http_code}\\n" ').replaceAll('localhost:8787', url)],
+      { cwd: dir },
+    )
+    expect(await run.ended).toBe(0)
+    const statuses = run.output().match(/^\d{3}$/gm)
+    // queued, delayed, waited for, with a key, (looked at, cancelled), structured, binary, batched
+    expect(statuses).toEqual('202 202 200 202 200 200 202 202 202'.split(' '))
+    expect(run.output()).toContain('"result":{"text":"Hello, Ada!"}')
+    for (const one of [worker, server]) {
+      one.process.kill('SIGTERM')
+      expect(await one.ended).toBe(0)
+    }
+  }, 60_000)
 })
 
 describe('docs/start.md', () => {

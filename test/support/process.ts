@@ -23,7 +23,16 @@ process.on('exit', killAll)
 
 /** Start Node on a file. Its working folder is the checkout unless told otherwise. */
 export function startNode(args: readonly string[], o: { env?: NodeJS.ProcessEnv; cwd?: string } = {}): Child {
-  const child = spawn(process.execPath, args, {
+  return startProgram(process.execPath, args, o)
+}
+
+/** The same for another program. */
+export function startProgram(
+  program: string,
+  args: readonly string[],
+  o: { env?: NodeJS.ProcessEnv; cwd?: string } = {},
+): Child {
+  const child = spawn(program, args, {
     cwd: o.cwd ?? `${import.meta.dirname}/../..`,
     env: { ...process.env, ...o.env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -91,7 +91,7 @@ async function send(client: Client, task: Task, input: unknown, flags: Flags): P
 
 /** From here on the job exists: whatever goes wrong is no wrong use. */
 async function resultOf(client: Client, task: Task, id: string, timeout: number | undefined): Promise<unknown> {
-  const { withStoredResult } = await import('../tasks.js')
+  const { withStoredResult } = await import('../../http/stored-task.js')
   try {
     return await client.job(withStoredResult(task), id).result(timeout === undefined ? {} : { timeout })
   } catch (error) {
