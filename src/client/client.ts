@@ -6,6 +6,7 @@ import { jobsOf } from './job.js'
 import { createJobVerbs } from './jobs.js'
 import { createQueueVerbs } from './queues.js'
 import { createResults, type ResultWaiters } from './result.js'
+import { createScheduleVerbs } from './schedules.js'
 import { createSession, type Session, type Surroundings } from './session.js'
 import type { ClientCore, ClientOptions } from './types.js'
 import { createWorkerVerbs } from './workers.js'
@@ -33,6 +34,7 @@ export function createClientParts<Tx>(
       job: (task, id) => jobsOf(session, results, task)(id, false),
       jobs: createJobVerbs(session),
       queues: createQueueVerbs(session),
+      schedules: createScheduleVerbs(session),
       workers: createWorkerVerbs(session),
       doctor: createDoctor(session),
     },

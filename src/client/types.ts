@@ -5,6 +5,7 @@ import type { HeaderMap } from '../core/envelope.js'
 import type { DeadReason } from '../core/errors.js'
 import type { Event } from '../core/event.js'
 import type { JobState, Priority } from '../core/job.js'
+import type { Rule } from '../core/schedule.js'
 import type { Keep, Task, Unique } from '../core/task.js'
 import type { Driver, Finding, StatefulDriver } from '../driver/driver.js'
 import type { Logger } from '../observe/log.js'
@@ -176,6 +177,32 @@ export interface QueueInfo {
   readonly oldestMs?: number
 }
 
+/** A schedule as an operator sees it. Durations in milliseconds. */
+export interface ScheduleInfo {
+  readonly name: string
+  /** Of its rule one of `cron` (with its `timezone`), `every` and `at` is there. */
+  readonly cron?: string
+  readonly timezone?: string
+  readonly every?: number
+  readonly at?: Date
+  readonly missed: 'skip' | 'once' | 'all'
+  readonly overlap: 'allow' | 'skip'
+  readonly jitter: number
+  /** What it enqueues in the end; `schedule:<name>` where its handler is a function. */
+  readonly task: string
+  /** Where the jobs of its ticks wait. */
+  readonly queue: string
+  /** The next tick; left out when there is none any more. While `paused` or not `live` nobody makes it. */
+  readonly next?: Date
+  /** The last tick that was made. */
+  readonly previous?: Date
+  readonly paused: boolean
+  /** Declared by the code of workers, or made with `client.schedules.create`. */
+  readonly from: 'code' | 'runtime'
+  /** `false`: it is from code, and no live worker declares it, so it makes no ticks. */
+  readonly live: boolean
+}
+
 /** A worker as an operator sees it. Durations in milliseconds. */
 export interface WorkerStatus {
   readonly id: string
@@ -184,6 +211,8 @@ export interface WorkerStatus {
   readonly queues: readonly string[]
   /** Tasks it has handlers for. */
   readonly tasks: readonly string[]
+  /** Schedules that its code declares. */
+  readonly schedules: readonly string[]
   /** Its slots: how many handlers may run at once. */
   readonly concurrency: number
   /** Slots in use. */
@@ -270,6 +299,37 @@ export interface ClientCore<in Tx = never> extends Producer<Tx>, AsyncDisposable
     resume(name: string): Promise<void>
     /** Remove what waits; answers how many. Running and finished jobs stay. */
     purge(name: string): Promise<number>
+  }
+  schedules: {
+    /**
+     * Make a schedule that no code declares: each tick enqueues the task with this input. Any worker makes the ticks; it is
+     * seen within a second. The same again changes nothing, another definition replaces what was there.
+     * @throws ConfigurationError for a rule or name that is not allowed, a time that has passed, and a name that code
+     * declares; ValidationError, PayloadTooLargeError, UnsupportedError
+     */
+    create<Send>(
+      name: string,
+      rule: Rule,
+      task: Task<Send>,
+      ...input: undefined extends Send ? [input?: Send] : [input: Send]
+    ): Promise<ScheduleInfo>
+    /** In the order of their names. */
+    list(): Promise<readonly ScheduleInfo[]>
+    /**
+     * Enqueue its job now, beside its ticks, also while it is paused. `duplicate`: with `overlap: 'skip'` an earlier job has
+     * not finished, and `id` is that one's.
+     * @throws ConfigurationError for an unknown name
+     */
+    trigger(name: string): Promise<{ id: string; duplicate: boolean }>
+    /** No ticks from now on, also after restarts and deploys. @throws ConfigurationError for an unknown name */
+    pause(name: string): Promise<void>
+    /** Ticks again; those of the pause are not made up for. @throws ConfigurationError for an unknown name */
+    resume(name: string): Promise<void>
+    /**
+     * Forget the schedule; jobs that wait stay.
+     * @throws ConfigurationError for an unknown name, and for a schedule that the code of a live worker declares
+     */
+    remove(name: string): Promise<void>
   }
   workers: {
     /**
