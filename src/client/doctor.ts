@@ -3,8 +3,10 @@ import { messageOf } from '../core/errors.js'
 import { refuseUnknown } from '../core/task.js'
 import type { Finding, StatefulDriver } from '../driver/driver.js'
 import { readTasks } from './catalogue.js'
-import { checkJobs, checkQueues, type Snapshot } from './findings.js'
+import { checkJobs, checkQueues, isLive, type Snapshot } from './findings.js'
 import { createQueueVerbs } from './queues.js'
+import { checkSchedules } from './schedule-findings.js'
+import { seeSchedules } from './schedules.js'
 import type { Session } from './session.js'
 import type { ClientCore } from './types.js'
 import { checkWorkers } from './worker-findings.js'
@@ -53,7 +55,9 @@ export function createDoctor<Tx>(session: Session<Tx>): ClientCore<Tx>['doctor']
     const [seen, own] = await Promise.all([
       told(async () => {
         const snapshot = await look(driver)
-        return [...checkQueues(snapshot), ...checkJobs(snapshot), ...checkWorkers(snapshot)]
+        const { now, workers } = snapshot
+        const schedules = checkSchedules(await seeSchedules(driver, workers), now, workers.some(isLive))
+        return [...checkQueues(snapshot), ...checkJobs(snapshot), ...schedules, ...checkWorkers(snapshot)]
       }),
       told(async () => (await driver.inspect?.({ deep })) ?? []),
     ])

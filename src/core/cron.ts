@@ -62,30 +62,33 @@ export function checkTimezone(timezone: string): string {
 }
 
 /**
- * What the change to and from summer time does to a pattern is decided by its hours. A plain `*` means every hour that passes:
- * ticks go on at their distance. Anything else names hours of the wall clock, and each named time happens once a day: when
- * the clock jumps over it, at the end of the jump, and when the clock shows it twice, the first time. croner goes by whether
- * any of second, minute and hour is a wildcard or a step, so those of a pattern that names hours are written out as lists.
+ * What the change to and from summer time does to a pattern is decided by its hours. Every hour means as time passes: ticks
+ * go on at their distance. Anything else names hours of the wall clock, and each named time happens once a day: when the
+ * clock jumps over it, at the end of the jump, and when the clock shows it twice, the first time. croner goes by whether any
+ * of second, minute and hour is a wildcard or a step, so those of a pattern that names hours are written out as lists.
  */
 function byNamedHours(pattern: string): string {
   const fields = pattern.trim().split(/\s+/)
   const hour = fields.length - 4
-  if (hour < 1 || writtenOut(fields[hour]!, 24) === EVERY_HOUR) return pattern
-  return fields.map((field, i) => (i > hour ? field : writtenOut(field, i === hour ? 24 : 60))).join(' ')
+  if (hour < 1) return pattern // a nickname
+  const hours = writtenOut(fields[hour]!, 24)
+  const everyHour = new Set(hours).size === 24
+  return fields
+    .map((field, i) => {
+      if (i === hour) return everyHour ? '*' : hours
+      return i > hour || everyHour ? field : writtenOut(field, 60)
+    })
+    .join(' ')
 }
 
-/** A step of 20 over 60 as `0,20,40`: croner has checked it already. */
-function writtenOut(field: string, size: number): string {
-  const parts = field.split(',').flatMap((part): readonly (string | number)[] => {
-    const [, from, to, step = '1'] = /^(?:[*?]|(\d+)-(\d+))(?:\/(\d+))?$/.exec(part) ?? []
-    if (!/[*?/]/.test(part)) return [part]
-    const [first, last] = from === undefined ? [0, size - 1] : [Number(from), Number(to)]
-    return Array.from({ length: Math.floor((last - first) / Number(step)) + 1 }, (_, i) => first + i * Number(step))
+/** A step of 20 over 60 as 0, 20, 40: croner has checked the field already. */
+function writtenOut(field: string, size: number): readonly number[] {
+  return field.split(',').flatMap((part) => {
+    const [range = '', step = '1'] = part.split('/')
+    const [first, last = first] = /^[*?]$/.test(range) ? [0, size - 1] : range.split('-').map(Number)
+    return Array.from({ length: Math.floor((last! - first!) / Number(step)) + 1 }, (_, i) => first! + i * Number(step))
   })
-  return parts.join(',')
 }
-
-const EVERY_HOUR = writtenOut('*', 24)
 
 function notACron(pattern: unknown, why: string): ConfigurationError {
   return new ConfigurationError(

@@ -2,7 +2,7 @@
 import type { ClientParts } from '../client/client.js'
 import type { Surroundings } from '../client/session.js'
 import type { EnqueueOptions } from '../client/types.js'
-import { clientOn, partsOf, type Client } from '../connect.js'
+import { COMPANIONS, clientOn, partsOf, type Client } from '../connect.js'
 import { decode } from '../core/codec.js'
 import { toMs, type Duration } from '../core/duration.js'
 import type { Envelope } from '../core/envelope.js'
@@ -42,7 +42,7 @@ export interface Enqueued<Send> {
 export interface TestClient extends Client<any> {
   connect(): Promise<this>
   /**
-   * The jobs of a task that were enqueued so far, by the client or by handlers through their `ctx`, in order. A call that
+   * The jobs of a task that were enqueued so far, by the client, by handlers through their `ctx`, or by ticks, in order. A call that
    * was answered with a standing job (`duplicate: true`) enqueued none.
    */
   enqueued<Send>(task: Task<Send>): readonly Enqueued<Send>[]
@@ -54,8 +54,9 @@ export interface TestClient extends Client<any> {
    */
   runAll(): Promise<RunCounts>
   /**
-   * Move the clock on. Jobs and retries that become due on the way are run at their time, in its order; what is due now
-   * runs first. Without a `worker` only the clock moves.
+   * Move the clock on. Jobs and retries that become due on the way are run at their time, in its order, and schedules tick
+   * at theirs; what is due now runs first. Without a `worker` only the clock moves. The worker's schedules are declared by the
+   * first call of this or `runAll()`, so their first ticks are after that.
    * @throws ConfigurationError for what is no duration, and as `runAll()`
    */
   advance(by: Duration): Promise<RunCounts>
@@ -89,8 +90,11 @@ export function createTestClient(o: TestClientOptions = {}): TestClient {
 
   async function started(given: WorkerDefinition | WorkerOptions): Promise<Runner> {
     plan ??= await planOf(given, {})
+    if (runner) return runner
     const parts = partsOf(client) as ClientParts<any>
-    return (runner ??= createRunner(parts, plan, await parts.session.open()))
+    const driver = await parts.session.open()
+    for (const companion of COMPANIONS) await companion.declare({ parts, driver, plan })
+    return (runner = createRunner(parts, plan, driver))
   }
 
   /** One call at a time, answered with what it came to. */
@@ -180,6 +184,21 @@ function createRecord() {
               made.delete(id)
             }
             return receipts
+          },
+        },
+        state: {
+          ...driver.state,
+          async set(o) {
+            const version = await driver.state.set(o)
+            // The jobs of ticks: there, unless a unique key has kept them out.
+            const ids = (o.publish ?? []).map(({ id }) => id)
+            const there = new Set((await driver.jobs.get({ ids })).map(({ envelope }) => envelope.id))
+            for (const id of ids) {
+              const one = made.get(id)
+              if (one && version !== undefined && there.has(id)) kept.push(one)
+              made.delete(id)
+            }
+            return version
           },
         },
       }

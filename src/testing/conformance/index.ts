@@ -9,6 +9,8 @@ import { orderCases } from './order.js'
 import { outageCases } from './outage.js'
 import { resultCases } from './results.js'
 import { retryCases } from './retries.js'
+import { scheduleCases } from './schedules.js'
+import { scheduleVerbCases } from './schedule-verbs.js'
 import { seamCases } from './seam.js'
 import { seenCases } from './seen.js'
 import { settleCases } from './settle.js'
@@ -35,6 +37,8 @@ export const conformanceCases: readonly ConformanceCase[] = [
   ...operatorCases,
   ...seenCases,
   ...outageCases,
+  ...scheduleCases,
+  ...scheduleVerbCases,
   ...seamCases,
 ].sort((a, b) => rank(a.promise) - rank(b.promise))
 

@@ -21,6 +21,7 @@ const TITLES: Readonly<Record<string, string>> = {
   P17: 'quiet',
   P18: 'no silent no',
   P19: 'heals',
+  P21: 'each tick once',
   seam: 'what they stand on',
 }
 
