@@ -6,6 +6,7 @@ import { addDoctor } from './commands/doctor.js'
 import { addEnqueue } from './commands/enqueue.js'
 import { addJobs } from './commands/jobs.js'
 import { addQueues } from './commands/queues.js'
+import { addSchedules } from './commands/schedules.js'
 import { addSetup } from './commands/setup.js'
 import { addWork } from './commands/work.js'
 import { addWorkers } from './commands/workers.js'
@@ -45,7 +46,8 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 wrong use.`,
     )
-  for (const add of [addWork, addSetup, addEnqueue, addJobs, addQueues, addWorkers, addDoctor, addBench]) add(program)
+  for (const add of [addWork, addSetup, addEnqueue, addJobs, addQueues, addSchedules, addWorkers, addDoctor, addBench])
+    add(program)
   return program
 }
 

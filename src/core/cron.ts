@@ -52,7 +52,7 @@ function makeCron(pattern: string, shownPattern: string, timezone: string): Cron
 export function checkTimezone(timezone: string): string {
   try {
     if (typeof timezone !== 'string' || /^[+-]/.test(timezone)) throw new Error('no name')
-    new Intl.DateTimeFormat('en', { timeZone: timezone })
+    Intl.DateTimeFormat('en', { timeZone: timezone })
     return timezone
   } catch {
     throw new ConfigurationError(

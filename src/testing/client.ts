@@ -92,9 +92,9 @@ export function createTestClient(o: TestClientOptions = {}): TestClient {
     plan ??= await planOf(given, {})
     if (runner) return runner
     const parts = partsOf(client) as ClientParts<any>
-    const driver = await parts.session.open()
-    for (const companion of COMPANIONS) await companion.declare({ parts, driver, plan })
-    return (runner = createRunner(parts, plan, driver))
+    const store = await parts.session.open()
+    for (const companion of COMPANIONS) await companion.declare({ parts, driver: store, plan })
+    return (runner = createRunner(parts, plan, store))
   }
 
   /** One call at a time, answered with what it came to. */

@@ -1,4 +1,4 @@
-// millrace setup FILE: the release step. Makes the schema, the queues and the task catalogue, and runs no job.
+// millrace setup FILE: the release step. Makes the schema, the queues, the schedules and the task catalogue, and runs no job.
 import type { Command } from 'commander'
 import type { ClientParts } from '../../client/client.js'
 import type { GlobalFlags } from '../flags.js'
@@ -9,7 +9,9 @@ import { databaseOf, withClient } from '../target.js'
 export function addSetup(program: Command): void {
   program
     .command('setup')
-    .description('Create or migrate the schema, and declare the queues and tasks of the worker that FILE exports.')
+    .description(
+      'Create or migrate the schema, and declare the queues, tasks and schedules of the worker that FILE exports.',
+    )
     .argument('<file>', 'TypeScript or JavaScript, whose default export is a worker')
     .addHelpText(
       'after',
@@ -40,10 +42,16 @@ async function setup(file: string, flags: GlobalFlags): Promise<void> {
       for (const companion of COMPANIONS) await companion.declare({ parts, driver, plan })
       const database = databaseOf(flags)
       const names = tasks.map(({ name }) => name)
-      if (flags.json) return printJson({ database, queues, tasks: names })
-      print(
-        `${database} is ready: ${count(queues.length, 'queue')} (${queues.join(', ')}), ${count(names.length, 'task')} (${names.join(', ')}).`,
-      )
+      const schedules = plan.schedules.map(({ name }) => name)
+      if (flags.json) return printJson({ database, queues, tasks: names, schedules })
+      const made = [
+        named('queue', queues),
+        named('task', names),
+        ...(schedules.length > 0 ? [named('schedule', schedules)] : []),
+      ]
+      print(`${database} is ready: ${made.join(', ')}.`)
     }),
   )
 }
+
+const named = (thing: string, names: readonly string[]) => `${count(names.length, thing)} (${names.join(', ')})`
