@@ -36,8 +36,14 @@ describe('a schedule', () => {
   it('that no live worker declares does not tick', () => {
     expect(of(one({ live: false }))).toEqual(['warning schedule-undeclared'])
     expect(of(one({ live: false, next: late }))).toEqual(['warning schedule-undeclared'])
+    expect(of(one({ live: false, previous: new Date(NOW + 999_999) }))).toEqual(['warning schedule-undeclared'])
     const { next: _over, ...done } = one({ live: false })
     expect(of(done)).toEqual([])
+  })
+
+  it('that has ticked ahead of its time waits until then', () => {
+    expect(of(one({ previous: new Date(NOW + 60_001) }))).toEqual(['error schedule-ahead'])
+    expect(of(one({ previous: new Date(NOW + 60_000) }))).toEqual([])
   })
 
   it('whose tick is late by more than a minute is in trouble, if somebody should have made it', () => {

@@ -6,6 +6,8 @@ import type { ScheduleInfo } from './types.js'
 
 /** A tick that nobody has made for so long is late. */
 const LATE = 60_000
+/** Clocks of machines differ by less. */
+const AHEAD = 60_000
 
 /** @param working whether a worker is live, which therefore should make the ticks */
 export function checkSchedules(schedules: readonly ScheduleInfo[], now: number, working: boolean): readonly Finding[] {
@@ -20,6 +22,17 @@ export function checkSchedules(schedules: readonly ScheduleInfo[], now: number, 
           message: `No live worker declares schedule "${name}", so it does not tick.`,
           advice: `Start the worker whose code has it. If it was taken out of the code: millrace schedules remove ${name}`,
           facts,
+        },
+      ]
+    const aheadMs = one.previous ? one.previous.getTime() - now : 0
+    if (aheadMs > AHEAD)
+      return [
+        {
+          code: 'schedule-ahead',
+          level: 'error',
+          message: `Schedule "${name}" has made a tick that lies ${formatDuration(aheadMs)} ahead, and does not tick until then.`,
+          advice: `The clock of a worker was wrong. Once it is right: millrace schedules pause ${name}, then resume it.`,
+          facts: { ...facts, aheadMs },
         },
       ]
     const lateMs = next ? now - next.getTime() : 0

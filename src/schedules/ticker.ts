@@ -26,6 +26,11 @@ export interface Step {
   readonly schedules: number
 }
 
+/** A schedule as it was read. */
+type Found = readonly [Entry, ScheduleRecord]
+
+/** Schedules that tick at the same time: a driver may write what they do together. */
+const AT_ONCE = 50
 /** Ticks of one schedule that are made in one step, so that none that makes up for many keeps the others waiting. */
 const BATCH = 100
 
@@ -42,7 +47,7 @@ export function createTicker(o: {
   /** What the log was told of already. */
   const told = new Map<string, string>()
 
-  function read(entries: readonly Entry[]): readonly (readonly [Entry, ScheduleRecord])[] {
+  function read(entries: readonly Entry[]): readonly Found[] {
     const records = entries.flatMap((entry) => {
       const known = parsed.get(entry.key)
       if (known?.version === entry.version) return [[entry, known.record] as const]
@@ -96,32 +101,40 @@ export function createTicker(o: {
     }
   }
 
+  /** Answers the cursor afterwards, and `undefined` also when the schedule cannot tick. */
+  async function tick(entry: Entry, record: ScheduleRecord, now: number): Promise<number | undefined> {
+    const name = nameOf(entry)
+    try {
+      const next = await make(entry, record, now, BATCH)
+      told.delete(name)
+      return next
+    } catch (error) {
+      if (hasCode(error, 'ERR_BROKER_UNAVAILABLE') || hasCode(error, 'ERR_CLIENT_CLOSED')) throw error
+      tell(name, error) // it must not keep the others
+      return undefined
+    }
+  }
+
+  /** Those that may tick: of code whose worker is gone nobody has the handler. */
+  async function allowed(due: readonly Found[]): Promise<readonly Found[]> {
+    const isOurs = ([entry, record]: Found) => record.from === 'runtime' || o.own.has(nameOf(entry))
+    if (due.every(isOurs)) return due
+    const declared = declaredNames(await workers.list())
+    return due.filter((one) => isOurs(one) || declared.has(nameOf(one[0])))
+  }
+
   return {
     async step(now) {
       const records = read(await state.list({ prefix: SCHEDULE_PREFIX }))
-      let declared: ReadonlySet<string> | undefined
-      let due: number | undefined
-      for (const [entry, record] of records) {
-        if (record.paused || record.next === undefined) continue
-        const name = nameOf(entry)
-        let next: number | undefined = record.next
-        if (next <= now) {
-          if (record.from === 'code' && !o.own.has(name)) {
-            declared ??= declaredNames(await workers.list())
-            if (!declared.has(name)) continue
-          }
-          try {
-            next = await make(entry, record, now, BATCH)
-            told.delete(name)
-          } catch (error) {
-            if (hasCode(error, 'ERR_BROKER_UNAVAILABLE') || hasCode(error, 'ERR_CLIENT_CLOSED')) throw error
-            tell(name, error)
-            continue // it must not keep the others
-          }
-        }
-        if (next !== undefined) due = Math.min(due ?? next, next)
-      }
-      return { schedules: records.length, ...(due !== undefined && { due }) }
+      const waiting = records.filter(([, record]) => !record.paused && record.next !== undefined)
+      const due = await allowed(waiting.filter(([, record]) => record.next! <= now))
+      const cursors: (number | undefined)[] = waiting.map(([, { next }]) => next).filter((next) => next! > now)
+      for (let at = 0; at < due.length; at += AT_ONCE)
+        cursors.push(
+          ...(await Promise.all(due.slice(at, at + AT_ONCE).map(([entry, record]) => tick(entry, record, now)))),
+        )
+      const next = Math.min(...cursors.filter((cursor) => cursor !== undefined))
+      return { schedules: records.length, ...(next < Infinity && { due: next }) }
     },
   }
 }
