@@ -72,6 +72,7 @@ describe('the code on a page', () => {
     'docs/operating.md',
     'docs/drivers.md',
     'docs/errors.md',
+    'docs/guides/schedules.md',
     'docs/guides/testing.md',
     'docs/performance.md',
     'docs/chaos.md',
@@ -89,7 +90,13 @@ describe('docs/operating.md', () => {
   it('says of every finding of the doctor what it means and what to do', () => {
     const [, text = ''] = readFileSync(join(ROOT, 'docs/operating.md'), 'utf8').split('## The doctor')
     const rows = Array.from(text.matchAll(/^\| `([a-z-]+)`/gm), ([, code]) => code)
-    const sources = ['client/doctor.ts', 'client/findings.ts', 'client/worker-findings.ts', 'drivers/sqlite/inspect.ts']
+    const sources = [
+      'client/doctor.ts',
+      'client/findings.ts',
+      'client/schedule-findings.ts',
+      'client/worker-findings.ts',
+      'drivers/sqlite/inspect.ts',
+    ]
     const codes = sources.flatMap((file) =>
       Array.from(readFileSync(join(ROOT, 'src', file), 'utf8').matchAll(/\bcode: '([a-z-]+)'/g), ([, code]) => code),
     )
