@@ -4,9 +4,9 @@ import { createUpkeep, declareSchedules } from '../../schedules/declare.js'
 import { schedule } from '../../schedules/define.js'
 import { handle } from '../../worker/define.js'
 import type { ConformanceCase } from './case.js'
-import { idsOf, openProcess } from './schedules.js'
 import { assert, codeOf, SILENT, until } from './stage.js'
 import { other, z } from './tasks.js'
+import { idsOf, openProcess } from './ticking.js'
 
 const nothing = () => {}
 const LONG = { every: '7d' } as const

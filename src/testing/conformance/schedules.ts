@@ -1,55 +1,16 @@
 // P21: each tick once. Most cases move a ticker's clock by hand: what is due does not depend on when somebody looks.
 import type { ClientCore } from '../../client/types.js'
 import type { Client } from '../../connect.js'
-import type { StatefulDriver } from '../../driver/driver.js'
 import { tickId } from '../../core/schedule.js'
-import { declareSchedules } from '../../schedules/declare.js'
 import { schedule } from '../../schedules/define.js'
-import { createTicker, type Step } from '../../schedules/ticker.js'
 import { handle } from '../../worker/define.js'
-import type { Handler } from '../../worker/types.js'
 import type { ConformanceCase } from './case.js'
-import { assert, codeOf, envelope, recordOf, SILENT, until, type Stage } from './stage.js'
+import { assert, codeOf, envelope, recordOf, until } from './stage.js'
 import { other, z } from './tasks.js'
+import { MINUTE, START, idsOf, openProcess } from './ticking.js'
 
-const MINUTE = 60_000
 const nothing = () => {}
-/** A whole minute in the past, at which the cases begin. */
-const START = Math.floor(Date.now() / MINUTE) * MINUTE - 60 * MINUTE
 const after = (minutes: number) => START + minutes * MINUTE
-const KEEP = { completed: 3_600_000, dead: 3_600_000, log: 3_600_000 }
-
-/** A process with a clock of its own: declares what its code says, and makes ticks when it is told to. */
-export async function openProcess(
-  stage: Stage,
-  handlers: readonly Handler[] = [],
-): Promise<{
-  readonly driver: StatefulDriver<any>
-  declare(now: number, worker?: string): Promise<void>
-  /** Also when its own code declares nothing. */
-  step(now: number): Promise<Step>
-}> {
-  const driver = await stage.driver()
-  const schedules = handlers.map((handler) => handler['~schedule']!)
-  let time = START
-  const around = { now: () => time, random: () => 0.5 }
-  const own = new Set(schedules.map(({ name }) => name))
-  const ticker = createTicker({ driver, session: { around, keep: KEEP, log: SILENT }, own })
-  return {
-    driver,
-    declare: (now, worker) => declareSchedules({ driver, schedules, now: () => now, log: SILENT, worker }),
-    step(now) {
-      time = now
-      return ticker.step(now)
-    },
-  }
-}
-
-/** The ids of all jobs, sorted. */
-export async function idsOf(driver: StatefulDriver<any>): Promise<string[]> {
-  const { jobs } = await driver.jobs.list({ limit: 1000 })
-  return jobs.map(({ envelope: { id } }) => id).sort()
-}
 
 const ids = (name: string, ...minutes: readonly number[]) => minutes.map((n) => tickId(name, after(n)))
 
@@ -151,6 +112,30 @@ export const scheduleCases: readonly ConformanceCase[] = [
       // One that slept, and woke with what it knew.
       await processes[1]!.step(after(4))
       assert.equal((await idsOf(processes[0]!.driver)).length, 8)
+    },
+  },
+  {
+    promise: 'P21',
+    level: 'runtime',
+    name: 'one that slept between reading and writing makes nothing of what it read: not what was made, nor what was paused',
+    async run(stage) {
+      const handlers = [schedule('s', { every: '1m' }, other)]
+      const [client, awake] = [stage.client(), await openProcess(stage, handlers)]
+      const { driver } = awake
+      let meanwhile = async () => {
+        await awake.step(after(1))
+        // Its job has come and gone, so that no id stands in the way any more.
+        await driver.jobs.move({ ids: ids('s', 1), to: 'cancelled', limit: 1 })
+        await driver.jobs.move({ ids: ids('s', 1), to: 'deleted', limit: 1 })
+      }
+      const sleepy = await openProcess(stage, handlers, () => meanwhile())
+      await awake.declare(after(0))
+      await sleepy.step(after(1))
+      assert.deepEqual(await idsOf(driver), [])
+      meanwhile = () => client.schedules.pause('s')
+      await sleepy.step(after(2))
+      assert.deepEqual(await idsOf(driver), [])
+      assert.equal((await client.schedules.list())[0]?.paused, true)
     },
   },
   {
