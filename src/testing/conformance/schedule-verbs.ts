@@ -2,6 +2,7 @@
 import { tickId } from '../../core/schedule.js'
 import { createUpkeep, declareSchedules } from '../../schedules/declare.js'
 import { schedule } from '../../schedules/define.js'
+import type { StatefulDriver, Traits } from '../../driver/driver.js'
 import { handle } from '../../worker/define.js'
 import type { ConformanceCase } from './case.js'
 import { assert, codeOf, SILENT, until } from './stage.js'
@@ -21,6 +22,27 @@ async function messageOf(call: () => unknown): Promise<string> {
 }
 
 export const scheduleVerbCases: readonly ConformanceCase[] = [
+  {
+    promise: 'P21',
+    level: 'runtime',
+    name: 'a rule that the driver cannot keep is refused, at run time and when a worker starts',
+    async run(stage) {
+      const without = (traits: Partial<Traits>) => (driver: StatefulDriver<any>) => ({
+        ...driver,
+        traits: { ...driver.traits, ...traits },
+      })
+      const clients = [
+        { client: stage.client({ wrap: without({ unique: false }) }), rule: { ...LONG, overlap: 'skip' } },
+        { client: stage.client({ wrap: without({ delay: false }) }), rule: { ...LONG, jitter: '1m' } },
+      ] as const
+      for (const { client, rule } of clients) {
+        assert.equal(await codeOf(() => client.schedules.create('s', rule, other)), 'ERR_UNSUPPORTED')
+        const declared = () => client.work({ handlers: [schedule('s', rule, other)] })
+        assert.equal(await codeOf(declared), 'ERR_UNSUPPORTED')
+        assert.deepEqual(await client.schedules.list(), [])
+      }
+    },
+  },
   {
     promise: 'P21',
     level: 'runtime',
@@ -116,6 +138,7 @@ export const scheduleVerbCases: readonly ConformanceCase[] = [
     promise: 'P21',
     level: 'runtime',
     name: "with overlap 'skip', a trigger answers the job that has not finished",
+    needs: (traits) => (traits.unique ? undefined : 'keeps no unique keys'),
     async run(stage) {
       const client = stage.client()
       await client.schedules.create('s', { ...LONG, overlap: 'skip' }, other)

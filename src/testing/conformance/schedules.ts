@@ -5,7 +5,7 @@ import { tickId } from '../../core/schedule.js'
 import { schedule } from '../../schedules/define.js'
 import { handle } from '../../worker/define.js'
 import type { ConformanceCase } from './case.js'
-import { assert, codeOf, envelope, recordOf, until } from './stage.js'
+import { assert, codeOf, envelope, recordOf, SILENT, until } from './stage.js'
 import { other, z } from './tasks.js'
 import { MINUTE, START, idsOf, openProcess } from './ticking.js'
 
@@ -31,6 +31,9 @@ function assertEachOnce(all: readonly string[]): void {
     seconds.map((_, i) => seconds[0]! + i),
   )
 }
+
+const needsUnique: ConformanceCase['needs'] = (traits) => (traits.unique ? undefined : 'keeps no unique keys')
+const needsDelay: ConformanceCase['needs'] = (traits) => (traits.delay ? undefined : 'has no delays')
 
 export const scheduleCases: readonly ConformanceCase[] = [
   {
@@ -81,6 +84,7 @@ export const scheduleCases: readonly ConformanceCase[] = [
     promise: 'P21',
     level: 'driver',
     name: 'an entry is written also when its jobs stand already, and a waiting worker hears of new ones',
+    needs: needsUnique,
     async run(stage) {
       const driver = await stage.driver()
       const hand = await stage.hand(driver)
@@ -172,6 +176,7 @@ export const scheduleCases: readonly ConformanceCase[] = [
     promise: 'P21',
     level: 'runtime',
     name: "overlap 'skip': no job for a tick while that of an earlier one has not finished",
+    needs: needsUnique,
     async run(stage) {
       const { driver, declare, step } = await openProcess(stage, [
         schedule('s', { every: '1m', overlap: 'skip' }, other),
@@ -217,6 +222,7 @@ export const scheduleCases: readonly ConformanceCase[] = [
     promise: 'P21',
     level: 'runtime',
     name: 'jobs carry their tick, the input as it was declared, and a delay by chance',
+    needs: needsDelay,
     async run(stage) {
       const { driver, declare, step } = await openProcess(stage, [
         schedule('fixed', { every: '1m' }, z, { n: 7 }),
@@ -275,6 +281,23 @@ export const scheduleCases: readonly ConformanceCase[] = [
       assertEachOnce(all)
       await workers[1]!.stop()
       assertEachOnce([...seen].sort())
+    },
+  },
+  {
+    promise: 'P21',
+    level: 'runtime',
+    name: 'after an outage the ticks go on by themselves, and those of the outage are made up for',
+    needs: (_traits, place) => (place.outage ? undefined : 'cannot be away: it lives in this process'),
+    async run(stage) {
+      const warned: string[] = []
+      const warn = (_fields: object | string, message = '') => void warned.push(message)
+      const client = stage.client({ publishTimeout: 200, log: { ...SILENT, warn } })
+      await client.work({ handlers: [schedule('s', { every: '1s', missed: 'all' }, nothing)] })
+      await ran(client, 'schedule:s', 1)
+      const outage = await stage.place.outage!()
+      await until(() => warned.includes('Schedules wait for the store.'), 'the scheduler to see the outage')
+      await outage.end()
+      assertEachOnce(await ran(client, 'schedule:s', 5))
     },
   },
   {
