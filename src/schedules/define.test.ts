@@ -70,6 +70,7 @@ describe('what is refused', () => {
   it.each<[string, () => unknown, RegExp]>([
     ['a name', () => schedule('a b', daily, fn), /The schedule name "a b" is not allowed/],
     ['no rule', () => schedule('s', undefined as never, fn), /schedule\("s"\): The rule is undefined/],
+    ['a cron alone', () => schedule('s', '@daily' as never, fn), /The rule is "@daily"\. Give an object/],
     ['a wrong rule', () => schedule('s', { cron: '61 * * * *' }, fn), /schedule\("s"\): cron: "61 \* \* \* \*" is not/],
     [
       'an unknown option',

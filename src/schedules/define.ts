@@ -64,11 +64,12 @@ function ofFunction(
   fn: (tick: Tick, ctx: Context) => unknown,
   more: { readonly leadsTo?: string },
 ): Handler {
-  if (typeof given === 'object' && given !== null) refuseUnknown('The rule', given, [...RULE_OPTIONS, ...OWN_OPTIONS])
-  const { concurrency, onDead, queue, retry, timeout, ...rule } = given ?? {}
+  if (typeof given !== 'object' || given === null) checkRule(given) // which says what a rule is
+  refuseUnknown('The rule', given, [...RULE_OPTIONS, ...OWN_OPTIONS])
+  const { concurrency, onDead, queue, retry, timeout, ...rule } = given
   const options = { ...(concurrency !== undefined && { concurrency }), ...(onDead !== undefined && { onDead }) }
   checkHandlerOptions(`schedule("${name}")`, options)
-  const plain = checkRule(given && (rule as Rule))
+  const plain = checkRule(rule as Rule)
   const own = scheduleTask(name)
   const spec = makeSpec({
     input: tickSchema(plain),
