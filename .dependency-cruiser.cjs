@@ -92,11 +92,26 @@ module.exports = {
       to: { pathNot: '^src/core/' },
     },
     {
+      name: 'contracts-without-schedules',
+      comment: 'A contract has no schedules in it, so that it does not carry their cron arithmetic into a web bundle.',
+      severity: 'error',
+      from: { path: '^src/contracts[.]ts$' },
+      to: { path: ['^src/core/(cron|schedule)[.]ts$'], reachable: true },
+    },
+    {
       name: 'core-is-pure',
       comment: 'core is safe in a browser: no node: module and no package, but for the types of Standard Schema.',
       severity: 'error',
-      from: { path: '^src/core/', pathNot: TESTS },
+      from: { path: '^src/core/', pathNot: ['^src/core/cron[.]ts$', TESTS] },
       to: { pathNot: ['^src/', '^node_modules/@standard-schema/spec/'] },
+    },
+    {
+      name: 'croner-in-cron',
+      comment:
+        'Cron arithmetic is croner, which is pure as well; one file knows it, and contracts.ts does not load that file.',
+      severity: 'error',
+      from: { path: '^src/core/cron[.]ts$' },
+      to: { pathNot: ['^src/core/', '^node_modules/croner/'] },
     },
     {
       name: 'standard-schema-is-types',
@@ -107,9 +122,10 @@ module.exports = {
     },
     {
       name: 'packages-of-the-top',
-      comment: 'The command line and its loader are no business of the library: importing millrace loads no package.',
+      comment:
+        'The command line and its loader are no business of the library: importing millrace loads no package but croner.',
       severity: 'error',
-      from: { path: '^src/', pathNot: ['^src/(http|testing|cli)/', TESTS] },
+      from: { path: '^src/', pathNot: ['^src/(http|testing|cli)/', '^src/core/cron[.]ts$', TESTS] },
       to: { path: '^node_modules/', pathNot: '^node_modules/@standard-schema/spec/', dependencyTypesNot: ['npm-peer'] },
     },
     {

@@ -8,6 +8,7 @@ import { refuseUnknown } from './core/task.js'
 import { withoutSecret } from './core/url.js'
 import type { Driver } from './driver/driver.js'
 import { eventsCompanion } from './events/companion.js'
+import { schedulesCompanion } from './schedules/companion.js'
 import type { Companion } from './worker/companion.js'
 import { planOf } from './worker/define.js'
 import type { Worker, WorkerDefinition, WorkerOptions, WorkOptions } from './worker/types.js'
@@ -24,7 +25,7 @@ export interface Client<in Tx = never> extends ClientCore<Tx> {
 }
 
 /** What lives beside every worker. */
-export const COMPANIONS: readonly Companion[] = [eventsCompanion]
+export const COMPANIONS: readonly Companion[] = [eventsCompanion, schedulesCompanion]
 
 const SCHEMES = ['memory:', 'sqlite:'] as const
 const PLANNED = ['amqp:', 'amqps:', 'postgres:', 'postgresql:', 'redis:', 'rediss:', 'kafka:']

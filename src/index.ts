@@ -17,10 +17,12 @@ export type {
   PublishOptions,
   QueueInfo,
   SubscriptionInfo,
+  ScheduleInfo,
   Target,
   WorkerStatus,
 } from './client/types.js'
 export { on, route } from './events/define.js'
+export { schedule } from './schedules/define.js'
 export { defineWorker, handle } from './worker/define.js'
 export type {
   Awaitable,

@@ -9,6 +9,7 @@ import { addGateway } from './commands/gateway.js'
 import { addJobs } from './commands/jobs.js'
 import { addPublish } from './commands/publish.js'
 import { addQueues } from './commands/queues.js'
+import { addSchedules } from './commands/schedules.js'
 import { addSetup } from './commands/setup.js'
 import { addSubscriptions } from './commands/subscriptions.js'
 import { addWork } from './commands/work.js'
@@ -50,7 +51,7 @@ Examples:
 Exit codes: 0 done, 1 failed, 2 wrong use.`,
     )
   const toWork = [addWork, addGateway, addSetup, addEnqueue, addPublish]
-  const toLookAfter = [addJobs, addQueues, addEvents, addSubscriptions, addWorkers, addDoctor, addBench]
+  const toLookAfter = [addJobs, addQueues, addEvents, addSubscriptions, addSchedules, addWorkers, addDoctor, addBench]
   for (const add of [...toWork, ...toLookAfter]) add(program)
   return program
 }

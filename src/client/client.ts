@@ -7,6 +7,7 @@ import { jobsOf } from './job.js'
 import { createJobVerbs } from './jobs.js'
 import { createQueueVerbs } from './queues.js'
 import { createResults, type ResultWaiters } from './result.js'
+import { createScheduleVerbs } from './schedules.js'
 import { createSession, type Session, type Surroundings } from './session.js'
 import { createSubscriptionVerbs } from './subscriptions.js'
 import type { ClientCore, ClientOptions } from './types.js'
@@ -37,6 +38,7 @@ export function createClientParts<Tx>(
       queues: createQueueVerbs(session),
       events: createEventVerbs(session),
       subscriptions: createSubscriptionVerbs(session),
+      schedules: createScheduleVerbs(session),
       workers: createWorkerVerbs(session),
       doctor: createDoctor(session),
     },

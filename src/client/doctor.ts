@@ -4,8 +4,10 @@ import { refuseUnknown } from '../core/task.js'
 import type { Finding, StatefulDriver } from '../driver/driver.js'
 import { readTasks } from './catalogue.js'
 import { checkSubscriptions } from './event-findings.js'
-import { checkJobs, checkQueues, type Snapshot } from './findings.js'
+import { checkJobs, checkQueues, isLive, type Snapshot } from './findings.js'
 import { createQueueVerbs } from './queues.js'
+import { checkSchedules } from './schedule-findings.js'
+import { seeSchedules } from './schedules.js'
 import type { Session } from './session.js'
 import { seeSubscriptions } from './subscriptions.js'
 import type { ClientCore } from './types.js'
@@ -57,11 +59,13 @@ export function createDoctor<Tx>(session: Session<Tx>): ClientCore<Tx>['doctor']
     const [seen, own] = await Promise.all([
       told(async () => {
         const snapshot = await look(driver)
+        const { now, workers } = snapshot
         return [
           ...checkQueues(snapshot),
           ...checkJobs(snapshot),
-          ...checkWorkers(snapshot),
           ...checkSubscriptions(snapshot),
+          ...checkSchedules(await seeSchedules(driver, workers), now, workers.some(isLive)),
+          ...checkWorkers(snapshot),
         ]
       }),
       told(async () => (await driver.inspect?.({ deep })) ?? []),

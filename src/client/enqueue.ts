@@ -153,7 +153,8 @@ function dueTime(o: Options, now: number): number | undefined {
   return time
 }
 
-function callerFunction<T>(task: AnyTask, option: string, call: () => T): T {
+/** What a function of the task answers. @throws ConfigurationError when it throws */
+export function callerFunction<T>(task: AnyTask, option: string, call: () => T): T {
   try {
     return call()
   } catch (cause) {

@@ -25,6 +25,7 @@ const worker = (o: Partial<WorkerStatus> = {}): WorkerStatus => ({
   pid: 7,
   host: 'box',
   queues: ['mail'],
+  schedules: [],
   tasks: ['mail.send'],
   concurrency: 10,
   running: 0,

@@ -3,11 +3,31 @@
 import type { Duration } from '../core/duration.js'
 import type { HeaderMap } from '../core/envelope.js'
 import type { DeadReason } from '../core/errors.js'
-import type { Event, Message } from '../core/event.js'
+import type { Event } from '../core/event.js'
 import type { JobState, Priority } from '../core/job.js'
+import type { Rule } from '../core/schedule.js'
 import type { Keep, Task, Unique } from '../core/task.js'
 import type { Driver, Finding, StatefulDriver } from '../driver/driver.js'
 import type { Logger } from '../observe/log.js'
+import type {
+  EventFilter,
+  EventInfo,
+  PublishedEvent,
+  QueueInfo,
+  ScheduleInfo,
+  SubscriptionInfo,
+  WorkerStatus,
+} from './seen.js'
+
+export type {
+  EventFilter,
+  EventInfo,
+  PublishedEvent,
+  QueueInfo,
+  ScheduleInfo,
+  SubscriptionInfo,
+  WorkerStatus,
+} from './seen.js'
 
 /** Input and options of a call; the input may be left out where it may be `undefined`. */
 export type Args<Send, O> = undefined extends Send ? [input?: Send, options?: O] : [input: Send, options?: O]
@@ -162,108 +182,6 @@ export interface JobFilter {
   cursor?: string
 }
 
-export interface QueueInfo {
-  readonly name: string
-  readonly paused: boolean
-  readonly ready: number
-  /** Delayed, and never tried yet. */
-  readonly scheduled: number
-  /** Waiting for another attempt. */
-  readonly retrying: number
-  readonly active: number
-  readonly dead: number
-  /** How long the oldest ready job has been ready. */
-  readonly oldestMs?: number
-}
-
-/** An event and who gets it. */
-export interface EventInfo {
-  /** Its name; or a pattern that none of the known events fits. */
-  readonly name: string
-  /** Subscriptions that get a copy. */
-  readonly subscriptions: readonly string[]
-  /** Tasks that a `route` queues for it. */
-  readonly tasks: readonly string[]
-}
-
-/** Which events of the log. Every part given must hold. */
-export interface EventFilter {
-  /** `order.#` and the like. */
-  pattern?: string
-  /** Published at or after. */
-  since?: Date
-  /** Published before. */
-  before?: Date
-  /** Behind this place in the log. */
-  after?: number
-  /** Of a page, from 1 to 1000; default 50. */
-  limit?: number
-}
-
-/** An event in the log: the message as it was published, its payload unparsed. */
-export interface PublishedEvent extends Message {
-  /** Its place in the log: grows with every event, and may have gaps. */
-  readonly n: number
-  /** What its copies' ids begin with: its id, and for an event of another source a hash of that source. */
-  readonly storedId: string
-  readonly headers: HeaderMap
-  readonly publishedAt: Date
-}
-
-/** A subscription as an operator sees it; the counts are those of its queue. */
-export interface SubscriptionInfo extends Omit<QueueInfo, 'name'> {
-  readonly name: string
-  readonly patterns: readonly string[]
-  /** Where its copies wait: a queue of its own, unless its options name one. */
-  readonly queue: string
-  /** A live worker has it in its code. */
-  readonly declared: boolean
-  /** Of the newest declaration. */
-  readonly declaredAt: Date
-  /** The task that it queues, if a `route` made it. */
-  readonly task?: string
-}
-
-/** A worker as an operator sees it. Durations in milliseconds. */
-export interface WorkerStatus {
-  readonly id: string
-  readonly pid: number
-  readonly host: string
-  readonly queues: readonly string[]
-  /** Tasks it has handlers for. */
-  readonly tasks: readonly string[]
-  /** Its slots: how many handlers may run at once. */
-  readonly concurrency: number
-  /** Slots in use. */
-  readonly running: number
-  /**
-   * `busy`: no slot is free. `blocked`: its event loop does not answer. `stopping`: it takes nothing new. `silent`: it was
-   * seen not to beat, so its process is gone, frozen, or blocked; after the lease its jobs go to other workers.
-   */
-  readonly state: 'ok' | 'busy' | 'blocked' | 'stopping' | 'silent'
-  /** For how long its event loop has not answered. */
-  readonly blockedMs?: number
-  /** Share of the last half second in which its event loop was busy, 0 to 1. */
-  readonly load: number
-  /** The longest that its event loop kept anybody waiting in the last half second. */
-  readonly loopDelayMs: number
-  /** Handlers that went on after their timeout and grace. */
-  readonly abandoned: number
-  /** Waits for a lock of the store in the last minute, where the driver counts them, and the longest. */
-  readonly lockWaits?: { readonly count: number; readonly longestMs: number }
-  /** What it runs, at most 20 jobs, those that began first. `suspect`: a worker died with this job in hand before. */
-  readonly jobs: readonly {
-    readonly id: string
-    readonly name: string
-    readonly attempt: number
-    readonly suspect: boolean
-    readonly since: Date
-  }[]
-  readonly startedAt: Date
-  /** Of its last beat, by its own clock. */
-  readonly beatAt: Date
-}
-
 /** A driver, or a broker and a store that together make one. */
 export type Target<Tx> = Driver<Tx> | { broker: string | Driver; store: string | StatefulDriver<Tx> }
 
@@ -341,6 +259,37 @@ export interface ClientCore<in Tx = never> extends Producer<Tx>, AsyncDisposable
      * @throws ConfigurationError for an unknown one, and while a live worker has it in its code
      */
     remove(name: string): Promise<number>
+  }
+  schedules: {
+    /**
+     * Make a schedule that no code declares: each tick enqueues the task with this input. Any worker makes the ticks; it is
+     * seen within a second. The same again changes nothing, another definition replaces what was there.
+     * @throws ConfigurationError for a rule or name that is not allowed, a time that has passed, and a name that code
+     * declares; ValidationError, PayloadTooLargeError, UnsupportedError
+     */
+    create<Send>(
+      name: string,
+      rule: Rule,
+      task: Task<Send>,
+      ...input: undefined extends Send ? [input?: Send] : [input: Send]
+    ): Promise<ScheduleInfo>
+    /** In the order of their names. */
+    list(): Promise<readonly ScheduleInfo[]>
+    /**
+     * Enqueue its job now, beside its ticks, also while it is paused. `duplicate`: with `overlap: 'skip'` an earlier job has
+     * not finished, and `id` is that one's.
+     * @throws ConfigurationError for an unknown name
+     */
+    trigger(name: string): Promise<{ id: string; duplicate: boolean }>
+    /** No ticks from now on, also after restarts and deploys. @throws ConfigurationError for an unknown name */
+    pause(name: string): Promise<void>
+    /** Ticks again; those of the pause are not made up for. @throws ConfigurationError for an unknown name */
+    resume(name: string): Promise<void>
+    /**
+     * Forget the schedule; jobs that wait stay.
+     * @throws ConfigurationError for an unknown name, and for a schedule that the code of a live worker declares
+     */
+    remove(name: string): Promise<void>
   }
   workers: {
     /**

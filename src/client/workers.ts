@@ -62,6 +62,7 @@ function statusOf(seen: SeenWorker, silent: boolean): WorkerStatus {
     host: seen.host,
     queues: seen.queues,
     tasks: seen.tasks,
+    schedules: seen.schedules ?? [],
     concurrency: seen.concurrency,
     running: seen.running,
     state: stateOf(seen, silent),

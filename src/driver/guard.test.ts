@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { createClient } from '../connect.js'
 import { defineTask } from '../core/task.js'
 import { envelope, codeOf, ERROR } from '../testing/conformance/stage.js'
-import type { Delivery, Driver } from './driver.js'
+import type { Delivery, Driver, State } from './driver.js'
 import { guard } from './guard.js'
 
 function bareDriver() {
@@ -92,6 +92,19 @@ describe('the guard', () => {
     expect(await codeOf(() => delivery.ack({ publish: [envelope({ priority: 9 })] }))).toBe('ERR_UNSUPPORTED')
     await delivery.dead({ reason: 'failed', error: ERROR })
     expect(bare.calls).toEqual(['dead'])
+  })
+
+  it('refuses what the traits deny also for jobs that come with an entry', async () => {
+    const set: object[] = []
+    const state = {
+      set: async (o: object) => set.push(o),
+    } as unknown as State
+    const guarded = guard({ ...bareDriver().driver, state }).state!
+    const denied = { key: 'k', value: 'v', publish: [envelope({ notBefore: 1 })] }
+    expect(await codeOf(() => guarded.set(denied))).toBe('ERR_UNSUPPORTED')
+    await guarded.set({ key: 'k', value: 'v', publish: [envelope()] })
+    await guarded.set({ key: 'k', value: 'v' })
+    expect(set).toHaveLength(2)
   })
 
   it('settles once, but again after an outage, and never after a lost lease', async () => {

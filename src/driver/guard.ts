@@ -3,7 +3,7 @@
 import { AlreadySettledError, ClientClosedError, UnsupportedError, hasCode } from '../core/errors.js'
 import type { Envelope } from '../core/envelope.js'
 import { DEFAULT_PRIORITY } from '../core/job.js'
-import type { Broker, Consumer, Delivery, Driver, LostReason, StatefulDriver, Traits } from './driver.js'
+import type { Broker, Consumer, Delivery, Driver, LostReason, State, StatefulDriver, Traits } from './driver.js'
 import type { Events } from './events.js'
 
 /** Runs `call` and may measure it. The default runs it. */
@@ -30,7 +30,7 @@ export function guard<Tx>(driver: Driver<Tx>, span: Span = plainSpan): Driver<Tx
     broker: guardBroker(driver, span, open),
     ...(driver.jobs && { jobs: refuseAfterClose(driver.jobs, open) }),
     ...(driver.workers && { workers: refuseAfterClose(driver.workers, open) }),
-    ...(driver.state && { state: refuseAfterClose(driver.state, open) }),
+    ...(driver.state && { state: guardState(driver, driver.state, open) }),
     ...(driver.events && { events: guardEvents(driver, driver.events, span, open) }),
     ...(driver.eventLog && { eventLog: refuseAfterClose(driver.eventLog, open) }),
     ...(driver.signals && { signals: driver.signals }),
@@ -82,6 +82,17 @@ function guardBroker<Tx>(driver: Driver<Tx>, span: Span, open: () => void): Brok
         ...o,
         onDelivery: (delivery) => o.onDelivery(new GuardedDelivery(delivery, driver, span)),
       })
+    },
+  }
+}
+
+function guardState(driver: Driver<any>, state: State, open: () => void): State {
+  return {
+    ...refuseAfterClose(state, open),
+    async set(o) {
+      open()
+      for (const envelope of o.publish ?? []) checkEnvelope(envelope, driver.name, driver.traits)
+      return state.set(o)
     },
   }
 }

@@ -45,7 +45,7 @@ export interface Enqueued<Send> {
 export interface TestClient extends Client<any> {
   connect(): Promise<this>
   /**
-   * The jobs of a task that were enqueued so far, by the client or by handlers through their `ctx`, in order. A call that
+   * The jobs of a task that were enqueued so far, by the client, by handlers through their `ctx`, or by ticks, in order. A call that
    * was answered with a standing job (`duplicate: true`) enqueued none.
    */
   enqueued<Send>(task: Task<Send>): readonly Enqueued<Send>[]
@@ -63,8 +63,9 @@ export interface TestClient extends Client<any> {
    */
   runAll(): Promise<RunCounts>
   /**
-   * Move the clock on. Jobs and retries that become due on the way are run at their time, in its order; what is due now
-   * runs first. Without a `worker` only the clock moves.
+   * Move the clock on. Jobs and retries that become due on the way are run at their time, in its order, and schedules tick
+   * at theirs; what is due now runs first. Without a `worker` only the clock moves. The worker's schedules are declared by the
+   * first call of this or `runAll()`, so their first ticks are after that.
    * @throws ConfigurationError for what is no duration, and as `runAll()`
    */
   advance(by: Duration): Promise<RunCounts>
@@ -216,6 +217,21 @@ function createRecord(beforeEvents: () => Promise<void>) {
             const receipts = await driver.events.publish(o)
             events.push(...o.events.filter((_, i) => !receipts[i]?.duplicate))
             return receipts
+          },
+        },
+        state: {
+          ...driver.state,
+          async set(o) {
+            const version = await driver.state.set(o)
+            // The jobs of ticks: there, unless a unique key has kept them out.
+            const ids = (o.publish ?? []).map(({ id }) => id)
+            const there = new Set((await driver.jobs.get({ ids })).map(({ envelope }) => envelope.id))
+            for (const id of ids) {
+              const one = made.get(id)
+              if (one && version !== undefined && there.has(id)) kept.push(one)
+              made.delete(id)
+            }
+            return version
           },
         },
       }

@@ -8,6 +8,7 @@ import { isFinished } from '../core/job.js'
 import { PAUSED_PREFIX, type Delivery, type JobRecord, type StatefulDriver, type WorkerInfo } from '../driver/driver.js'
 import { createPulse } from '../driver/pulse.js'
 import { createDeadlines } from '../worker/deadlines.js'
+import { createTicker } from '../schedules/ticker.js'
 import type { WorkerPlan } from '../worker/define.js'
 import { createExecutor, type Executor } from '../worker/executor.js'
 import { startPresence, type Presence } from '../worker/presence.js'
@@ -27,7 +28,7 @@ export interface Runner {
   readonly counts: RunCounts
   /** Run what is due, until nothing of it is ready or everything in hand waits for what is not due. */
   runDue(): Promise<void>
-  /** When the next of the waiting jobs is due. */
+  /** When the next of the waiting jobs or the next tick is due. */
   nextDue(): Promise<number | undefined>
   /** Abort what still runs and give it back. */
   stop(): Promise<void>
@@ -54,6 +55,8 @@ export function createRunner(parts: ClientParts<any>, plan: WorkerPlan, driver: 
   const stopping = new AbortController()
   const hands = new Set<Hand>()
   const bell = createBell()
+  const schedules = new Set(plan.schedules.map(({ name }) => name))
+  const ticker = createTicker({ driver, session: parts.session, own: schedules })
   const [pulse, deadlines] = [createPulse(), createDeadlines()]
   const offs = [driver.signals.on('work', bell.ring), driver.signals.on('done', bell.ring)]
   let presence: Presence | undefined
@@ -63,6 +66,7 @@ export function createRunner(parts: ClientParts<any>, plan: WorkerPlan, driver: 
     host: hostname(),
     queues,
     tasks: [...plan.handlers.keys()],
+    schedules: [...schedules],
     concurrency: 1,
     running: hands.size,
     jobs: [],
@@ -169,6 +173,15 @@ export function createRunner(parts: ClientParts<any>, plan: WorkerPlan, driver: 
     else if (record.state !== 'cancelled' && record.attempt === attempt) counts.retried += 1
   }
 
+  /** Make the ticks that are due; answers when the next one is. */
+  async function makeTicks(): Promise<number | undefined> {
+    for (;;) {
+      const now = parts.session.around.now()
+      const { due } = await ticker.step(now)
+      if (due === undefined || due > now) return due
+    }
+  }
+
   /** Something in hand goes on by itself: it is at work, or about to hear the result that it waits for. */
   async function atWork(): Promise<boolean> {
     const held = [...hands]
@@ -186,6 +199,7 @@ export function createRunner(parts: ClientParts<any>, plan: WorkerPlan, driver: 
     async runDue() {
       const { log } = parts.session
       const { workers, traits } = driver
+      await makeTicks()
       presence ??= await startPresence({ workers, worker, lease: traits.lease, pulse, info, onPaused: () => {}, log })
       for (;;) {
         const change = bell.next()
@@ -197,7 +211,8 @@ export function createRunner(parts: ClientParts<any>, plan: WorkerPlan, driver: 
       presence = undefined
     },
     async nextDue() {
-      return (await mine('scheduled'))[0]?.dueAt
+      const [job, tick] = [(await mine('scheduled'))[0]?.dueAt, await makeTicks()]
+      return job === undefined ? tick : Math.min(job, tick ?? job)
     },
     async stop() {
       stopping.abort(new WorkerStoppingError())

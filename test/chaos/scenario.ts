@@ -8,7 +8,7 @@ export interface Scenario {
   readonly does: string
   /** What must hold, in a sentence. */
   readonly holds: string
-  /** Its part of the time; the parts of all scenarios together are 1. */
+  /** Its part of the time, weighed against those of the others. */
   readonly share: number
   run(chaos: Chaos): Promise<Outcome>
 }

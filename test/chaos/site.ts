@@ -60,6 +60,10 @@ export interface Site {
   /** Read everything that was written so far. */
   effects(): Effect[]
   jobs(ids: readonly string[]): Promise<readonly JobRecord[]>
+  /** Every job there is. */
+  records(): Promise<readonly JobRecord[]>
+  /** Id of the worker that makes the ticks of schedules. */
+  scheduler(): Promise<string | undefined>
   workers(): Promise<readonly (WorkerInfo & { readonly worker: string })[]>
   /** Lines of all processes' logs that match. */
   logged(pattern: RegExp): readonly string[]
@@ -214,6 +218,8 @@ export async function openSite(name: string, options: SiteOptions = {}): Promise
     mayBeUnnamed: (jobs) => void (unnamed += jobs),
     effects,
     jobs: (ids) => driver.jobs.get({ ids }),
+    records,
+    scheduler: async () => (await driver.state.get({ key: 'scheduler' }))?.value,
     workers: () => driver.workers.list(),
     logged: (pattern) =>
       readdirSync(logs).flatMap((one) =>

@@ -75,6 +75,7 @@ describe('the code on a page', () => {
     'docs/drivers.md',
     'docs/errors.md',
     'docs/guides/events.md',
+    'docs/guides/schedules.md',
     'docs/guides/testing.md',
     'docs/guides/gateway.md',
     'docs/performance.md',
@@ -98,6 +99,7 @@ describe('docs/operating.md', () => {
       'client/findings.ts',
       'client/worker-findings.ts',
       'client/event-findings.ts',
+      'client/schedule-findings.ts',
       'drivers/sqlite/inspect.ts',
     ]
     const codes = sources.flatMap((file) =>

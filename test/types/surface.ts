@@ -204,6 +204,37 @@ await client.jobs.list({ suspect: false })
 // @ts-expect-error lines are of one job
 await client.jobs.logs({ task: 'mail.send' })
 
+// schedules
+m.schedule('nightly', { cron: '0 3 * * *', timezone: 'Europe/Berlin' }, async (tick, ctx) => {
+  same<typeof tick, m.Tick>(true)
+  tick.time.getTime()
+  await ctx.progress(0.5)
+})
+m.schedule('nightly', { every: '15m' }, ping)
+m.schedule('once', { at: new Date() }, ping)
+m.schedule('nightly', { cron: '0 3 * * *' }, prim, 'day')
+m.schedule('nightly', { cron: '0 3 * * *' }, prim, (tick) => tick.time.toISOString())
+m.schedule('own', { every: '1h', queue: 'mine', retry: false, timeout: '5m', concurrency: 1 }, () => {})
+// @ts-expect-error input needed
+m.schedule('nightly', { cron: '0 3 * * *' }, prim)
+// @ts-expect-error wrong input
+m.schedule('nightly', { cron: '0 3 * * *' }, prim, 3)
+// @ts-expect-error both
+m.schedule('nightly', { cron: '0 3 * * *', every: '1m' }, ping)
+// @ts-expect-error an interval has no zone
+m.schedule('nightly', { every: '1m', timezone: 'UTC' }, ping)
+// @ts-expect-error no such policy
+m.schedule('nightly', { every: '1m', missed: 'twice' }, ping)
+// @ts-expect-error the task has options of its own
+m.schedule('nightly', { every: '1m', queue: 'mine' }, ping)
+const made = await client.schedules.create('r', { every: '1h' }, prim, 'x')
+same<typeof made, m.ScheduleInfo>(true)
+await client.schedules.create('r', { cron: '@daily' }, ping)
+// @ts-expect-error input needed
+await client.schedules.create('r', { every: '1h' }, prim)
+same<Awaited<ReturnType<typeof client.schedules.list>>, readonly m.ScheduleInfo[]>(true)
+same<Awaited<ReturnType<typeof client.schedules.trigger>>, { id: string; duplicate: boolean }>(true)
+
 // workers
 const mail: m.Handler[] = [m.handle(t2, async () => {})]
 m.defineWorker({ concurrency: 10, handlers: [mail, [m.handle(ping, () => {})]] })

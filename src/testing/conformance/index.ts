@@ -10,6 +10,8 @@ import { orderCases } from './order.js'
 import { outageCases } from './outage.js'
 import { resultCases } from './results.js'
 import { retryCases } from './retries.js'
+import { scheduleCases } from './schedules.js'
+import { scheduleVerbCases } from './schedule-verbs.js'
 import { seamCases } from './seam.js'
 import { seenCases } from './seen.js'
 import { settleCases } from './settle.js'
@@ -37,6 +39,8 @@ export const conformanceCases: readonly ConformanceCase[] = [
   ...seenCases,
   ...outageCases,
   ...fanOutCases,
+  ...scheduleCases,
+  ...scheduleVerbCases,
   ...seamCases,
 ].sort((a, b) => rank(a.promise) - rank(b.promise))
 

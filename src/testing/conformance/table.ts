@@ -22,6 +22,7 @@ const TITLES: Readonly<Record<string, string>> = {
   P18: 'no silent no',
   P19: 'heals',
   P20: 'fan-out',
+  P21: 'each tick once',
   seam: 'what they stand on',
 }
 

@@ -9,6 +9,7 @@ import { longTransaction } from './long-transaction.js'
 import { pauseAll } from './pause-all.js'
 import { pause } from './pause.js'
 import { poison } from './poison.js'
+import { schedules } from './schedules.js'
 import { stopKill } from './stop-kill.js'
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -22,4 +23,5 @@ export const SCENARIOS: readonly Scenario[] = [
   blocker,
   stopKill,
   fair,
+  schedules,
 ]
