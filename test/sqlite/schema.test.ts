@@ -53,6 +53,7 @@ describe('the schema', () => {
     await before.close()
     const db = new (defaultEngine())(file)
     db.exec(`
+      DROP TABLE millrace_subscriptions; DROP TABLE millrace_events;
       DROP TRIGGER millrace_logs_end; DROP TABLE millrace_logs;
       DROP INDEX millrace_jobs_blocked; DROP INDEX millrace_jobs_suspects;
       ALTER TABLE millrace_workers DROP COLUMN beat_at;
