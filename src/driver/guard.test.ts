@@ -157,7 +157,7 @@ describe('a client on a driver without a store', () => {
     const client = createClient(bareDriver().driver)
     await expect(client.enqueue(defineTask('x'))).rejects.toMatchObject({
       code: 'ERR_UNSUPPORTED',
-      message: 'The bare driver keeps no jobs, workers, state, signals: add a store.',
+      message: 'The bare driver keeps no jobs, workers, state, signals, events, eventLog: add a store.',
     })
     await client.close()
   })
