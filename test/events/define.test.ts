@@ -186,6 +186,22 @@ describe('declarations', () => {
     ])
   })
 
+  it('queues a job for each event, whatever its id is', async () => {
+    const client = clientOn('slashes')
+    const done: string[] = []
+    const worker = await client.work({
+      handlers: [
+        route(closed, report, (e) => ({ day: e.id })),
+        handle(report, ({ day }, ctx) => void done.push(`${day} ${ctx.job.id}`)),
+      ],
+    })
+    const ids = ['orders/1', 'orders/2', 'a/shop.closed-report', '/']
+    for (const id of ids) await client.publish(closed, undefined, { id })
+    await until(() => done.length >= ids.length, 'every job')
+    expect([...done].sort()).toEqual(ids.map((id) => `${id} ${id}/task/report`).sort())
+    await worker.stop()
+  })
+
   it('with a long event and task still have a name that fits', async () => {
     const long = defineEvent(`${'a'.repeat(150)}.paid`)
     const task = defineTask('t'.repeat(90), { input: unchecked<number>() })
