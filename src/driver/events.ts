@@ -69,15 +69,17 @@ export interface EventLog {
   /** The place of the newest event; 0 when there is none. */
   end(): Promise<number>
   /**
-   * Copy events that match the subscription to it once more, in the order of the log; at most `limit` are looked at. The id
-   * of such a copy ends in `/<replay>`, so that the same call again makes no second one. Left out are events whose copy has not
-   * finished yet. `next`: the place to go on behind, when there may be more.
+   * Copy events that match the subscription to it once more, in the order of the log, up to the place `upTo`; at most `limit`
+   * with one call. The id of such a copy ends in `/<replay>`, so that the same call again makes no second one. Left out are
+   * events of which a copy, also of an earlier replay, has not finished yet. `next`: the place to go on behind, when there may
+   * be more.
    */
   replay(
     o: EventQuery & {
       readonly subscription: string
       readonly replay: string
       readonly after?: number
+      readonly upTo?: number
       readonly limit: number
     },
   ): Promise<{ readonly copied: number; readonly next?: number }>

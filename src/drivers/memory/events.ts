@@ -1,5 +1,6 @@
 // The ports for events in memory.
 import { ConfigurationError } from '../../core/errors.js'
+import { subscriptionTask } from '../../core/event.js'
 import { matchesPattern } from '../../core/pattern.js'
 import { isFinished } from '../../core/job.js'
 import type { Envelope } from '../../core/envelope.js'
@@ -34,11 +35,12 @@ export function createEvents(table: () => Table): Events {
 }
 
 export function createEventLog(table: () => Table): EventLog {
-  const kept = (q: EventQuery & { after?: number }, limit: number): KeptEvent[] =>
+  const kept = (q: EventQuery & { after?: number; upTo?: number }, limit: number): KeptEvent[] =>
     [...table().events.values()]
       .filter(
         (event) =>
           event.n > (q.after ?? 0) &&
+          event.n <= (q.upTo ?? Infinity) &&
           (q.pattern === undefined || matchesPattern(q.pattern, event.name)) &&
           (q.since === undefined || event.publishedAt >= q.since) &&
           (q.before === undefined || event.publishedAt < q.before),
@@ -51,12 +53,12 @@ export function createEventLog(table: () => Table): EventLog {
       const subscription = table().subscriptions.get(name)
       if (!subscription) throw new ConfigurationError(`There is no subscription "${name}".`)
       const looked = kept(q, limit)
+      const waiting = [...table().rows.values()]
+        .filter(({ envelope, state }) => envelope.name === subscriptionTask(name) && !isFinished(state))
+        .map(({ envelope }) => envelope.id)
       const copies: Envelope[] = looked
         .filter((event) => subscription.patterns.some((pattern) => matchesPattern(pattern, event.name)))
-        .filter((event) => {
-          const row = table().rows.get(`${event.id}/${name}`)
-          return row === undefined || isFinished(row.state)
-        })
+        .filter((event) => !waiting.some((id) => id === `${event.id}/${name}` || id.startsWith(`${event.id}/${name}/`)))
         .map((event) => copyFor(event, subscription, { now: table().now(), replay }))
       const copied = table()
         .add(copies)

@@ -172,11 +172,30 @@ export const fanOutCases: readonly ConformanceCase[] = [
         [...(await copiesOf(driver, 'asked'))].sort(),
         ['done/asked', 'done/asked/r1', 'early/asked/r1', 'waiting/asked'].sort(),
       )
+      const second = { subscription: 'asked', replay: 'r2' }
+      assert.deepEqual(await driver.eventLog.replay({ ...second, limit: 10 }), { copied: 0 }, 'r1 waits still')
       assert.deepEqual(await copiesOf(driver, 'other'), others)
       assert.equal(
         await codeOf(() => driver.eventLog.replay({ subscription: 'none', replay: 'r', limit: 1 })),
         'ERR_CONFIGURATION',
       )
+    },
+  },
+  {
+    promise: 'P20',
+    level: 'driver',
+    name: 'replay ends at the place it was told: what was published meanwhile has its copy, even if that is done by now',
+    async run(stage) {
+      const driver = await stage.driver()
+      await driver.events.publish({ events: [event('order.paid', { id: 'before' })] })
+      const upTo = await driver.eventLog.end()
+      await subscribe(driver, 'asked', '#')
+      await driver.events.publish({ events: [event('order.paid', { id: 'meanwhile' })] })
+      const hand = await stage.hand(driver, { queue: 'on:asked' })
+      await (await hand.next()).ack()
+      const replayed = await driver.eventLog.replay({ subscription: 'asked', replay: 'r', upTo, limit: 10 })
+      assert.deepEqual(replayed, { copied: 1 })
+      assert.deepEqual([...(await copiesOf(driver, 'asked'))].sort(), ['before/asked/r', 'meanwhile/asked'])
     },
   },
   {
