@@ -41,8 +41,9 @@ export interface Events<Tx = never> {
   remove(o: { readonly name: string }): Promise<boolean>
   /**
    * Keep the events, and a copy (`copyFor`) of each for every subscription that matches, in one step; one receipt each, in
-   * order. Resolves once they are durable. An id that is known is a duplicate, and copied to nobody. A copy whose id is
-   * known as a job is not made again. With `tx` as `Broker.publish`.
+   * order. Resolves once they are durable. An id that is known is a duplicate, and copied to nobody; an id that belongs to
+   * an event of another name is a JobConflictError. A copy whose id is known as a job is not made again. With `tx` as
+   * `Broker.publish`.
    */
   publish(o: { readonly events: readonly EventEnvelope[]; readonly tx?: Tx }): Promise<readonly Receipt[]>
 }

@@ -169,6 +169,19 @@ describe('declarations', () => {
     expect(warned).toEqual([{ subscription: 's', before: 'order.paid', now: 'order.#', queue: 'on:s' }])
   })
 
+  it('that share a queue are told of with its jobs once, and with whose queue it is', async () => {
+    const client = clientOn('shared')
+    const handlers = ['one', 'two'].map((name) => on(closed, name, nothing, { queue: 'shared' }))
+    await (await client.work({ handlers })).stop()
+    for (let i = 0; i < 5; i++) await client.enqueue(defineTask('mail', { queue: 'shared' }))
+    await client.publish(closed)
+    const told = async () => (await client.doctor()).find(({ code }) => code === 'subscription-undeclared')?.message
+    expect(await told()).toContain('pile up, 7 jobs in their queues by now')
+    const worker = await client.work({ handlers: [on(paid, 'other', nothing)] })
+    expect(await told()).toContain('pile up, in queue "shared", which has 7 jobs by now')
+    await worker.stop()
+  })
+
   it('tell operators who gets which event', async () => {
     const client = clientOn('catalogue')
     await client.work({

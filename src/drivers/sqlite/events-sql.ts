@@ -10,6 +10,7 @@ import {
   type Subscription,
   type SubscriptionSpec,
 } from '../../driver/events.js'
+import { checkSameEvent } from '../../driver/receipts.js'
 import type { Db, Row } from './engine.js'
 import type { Tables } from './migrations.js'
 import { packEnvelopes } from './packing.js'
@@ -71,6 +72,7 @@ export function createPublishEvents(t: Tables, publish: Publish): PublishEvents 
   const insert = `
     INSERT INTO ${t.events} (id, name, body, headers, published_at, keep_completed, keep_dead, prune_at)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`
+  const nameOf = `SELECT name FROM ${t.events} WHERE id = ?`
   return (db, events) => {
     const now = Date.now()
     const all = db.all(subscriptions).map(subscriptionOf)
@@ -80,6 +82,7 @@ export function createPublishEvents(t: Tables, publish: Publish): PublishEvents 
       const pruneAt = publishedAt + keep.log
       const text = JSON.stringify(headers)
       if (db.run(insert, id, name, body, text, publishedAt, keep.completed, keep.dead, pruneAt) === 0) {
+        checkSameEvent(event, String(db.get(nameOf, id)?.['name']))
         known.push(place)
         continue
       }

@@ -9,7 +9,7 @@ import type { EventEnvelope } from '../../driver/events.js'
 import { on, route } from '../../events/define.js'
 import { handle } from '../../worker/define.js'
 import type { ConformanceCase } from './case.js'
-import { assert, codeOf, deferred, until, type Stage } from './stage.js'
+import { assert, codeOf, deferred, envelope, until, type Stage } from './stage.js'
 import { withNumber, z } from './tasks.js'
 
 const paid = defineEvent('order.paid', { payload: withNumber as StandardSchemaV1<{ n: number }> })
@@ -51,10 +51,10 @@ export const fanOutCases: readonly ConformanceCase[] = [
       assert.deepEqual(await copiesOf(driver, 'all'), [`${one.id}/all`])
       assert.deepEqual(await copiesOf(driver, 'other'), [])
       const hand = await stage.hand(driver, { queue: 'on:exact' })
-      const { envelope } = await hand.next()
-      assert.equal(envelope.name, 'on:exact')
-      assert.equal(envelope.body, one.body)
-      assert.deepEqual(envelope.headers, { color: 'red' })
+      const { envelope: copy } = await hand.next()
+      assert.equal(copy.name, 'on:exact')
+      assert.equal(copy.body, one.body)
+      assert.deepEqual(copy.headers, { color: 'red' })
     },
   },
   {
@@ -71,6 +71,26 @@ export const fanOutCases: readonly ConformanceCase[] = [
       ])
       assert.deepEqual(receipts.flat().filter(({ duplicate }) => !duplicate).length, 1)
       assert.deepEqual(await copiesOf(second, 'all'), [`${one.id}/all`])
+    },
+  },
+  {
+    promise: 'P20',
+    level: 'driver',
+    name: 'an id of another event, or one whose copy has the id of some job, is an error, and nothing of it is kept',
+    async run(stage) {
+      const driver = await stage.driver()
+      await subscribe(driver, 'first', '#')
+      await subscribe(driver, 'second', '#')
+      await driver.events.publish({ events: [event('order.paid', { id: 'a' })] })
+      const publish = (one: EventEnvelope) => codeOf(() => driver.events.publish({ events: [one] }))
+      assert.equal(await publish(event('order.refunded', { id: 'a' })), 'ERR_JOB_CONFLICT')
+      await driver.broker.publish({ envelopes: [envelope({ id: 'b/second', name: 'mail' })] })
+      assert.equal(await publish(event('order.paid', { id: 'b' })), 'ERR_JOB_CONFLICT')
+      assert.deepEqual(await copiesOf(driver, 'first'), ['a/first'])
+      assert.deepEqual(
+        (await driver.eventLog.list({ limit: 10 })).map(({ id, name }) => [id, name]),
+        [['a', 'order.paid']],
+      )
     },
   },
   {
@@ -358,6 +378,9 @@ export const fanOutCases: readonly ConformanceCase[] = [
       const found = await client.doctor()
       assert.ok(found.some(({ code }) => code === 'subscription-undeclared'))
       assert.equal(await client.subscriptions.remove('held'), 1)
+      await subscribe(driver, 'held', '#')
+      assert.equal((await client.subscriptions.list())[0]?.paused, false, 'a new one is not paused')
+      await client.subscriptions.remove('held')
       assert.deepEqual(
         (await client.subscriptions.list()).map(({ name }) => name),
         ['open'],
