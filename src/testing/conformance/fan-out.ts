@@ -9,7 +9,7 @@ import type { EventEnvelope } from '../../driver/events.js'
 import { on, route } from '../../events/define.js'
 import { handle } from '../../worker/define.js'
 import type { ConformanceCase } from './case.js'
-import { assert, codeOf, deferred, envelope, until, type Stage } from './stage.js'
+import { assert, codeOf, deferred, envelope as job, until, type Stage } from './stage.js'
 import { withNumber, z } from './tasks.js'
 
 const paid = defineEvent('order.paid', { payload: withNumber as StandardSchemaV1<{ n: number }> })
@@ -51,10 +51,10 @@ export const fanOutCases: readonly ConformanceCase[] = [
       assert.deepEqual(await copiesOf(driver, 'all'), [`${one.id}/all`])
       assert.deepEqual(await copiesOf(driver, 'other'), [])
       const hand = await stage.hand(driver, { queue: 'on:exact' })
-      const { envelope: copy } = await hand.next()
-      assert.equal(copy.name, 'on:exact')
-      assert.equal(copy.body, one.body)
-      assert.deepEqual(copy.headers, { color: 'red' })
+      const { envelope } = await hand.next()
+      assert.equal(envelope.name, 'on:exact')
+      assert.equal(envelope.body, one.body)
+      assert.deepEqual(envelope.headers, { color: 'red' })
     },
   },
   {
@@ -84,7 +84,7 @@ export const fanOutCases: readonly ConformanceCase[] = [
       await driver.events.publish({ events: [event('order.paid', { id: 'a' })] })
       const publish = (one: EventEnvelope) => codeOf(() => driver.events.publish({ events: [one] }))
       assert.equal(await publish(event('order.refunded', { id: 'a' })), 'ERR_JOB_CONFLICT')
-      await driver.broker.publish({ envelopes: [envelope({ id: 'b/second', name: 'mail' })] })
+      await driver.broker.publish({ envelopes: [job({ id: 'b/second', name: 'mail' })] })
       assert.equal(await publish(event('order.paid', { id: 'b' })), 'ERR_JOB_CONFLICT')
       assert.deepEqual(await copiesOf(driver, 'first'), ['a/first'])
       assert.deepEqual(
