@@ -1,4 +1,5 @@
 // What is wrong with subscriptions. Pure, as findings.ts is.
+import { subscriptionTask } from '../core/event.js'
 import type { Finding } from '../driver/driver.js'
 import { count, isLive, type Snapshot } from './findings.js'
 import type { SubscriptionInfo } from './types.js'
@@ -14,26 +15,34 @@ export function checkSubscriptions(s: Snapshot): readonly Finding[] {
   return [...found, { code: 'subscriptions', level: 'ok', message, facts }]
 }
 
-const waitingOf = ({ ready, scheduled, retrying }: SubscriptionInfo) => ready + scheduled + retrying
+/** Jobs in the queues of these; several may share one, also with tasks. */
+function waitingIn(all: readonly SubscriptionInfo[]): number {
+  const queues = new Map(all.map((one) => [one.queue, one]))
+  return [...queues.values()].reduce((sum, { ready, scheduled, retrying }) => sum + ready + scheduled + retrying, 0)
+}
 
 function orphaned(one: SubscriptionInfo): Finding {
-  const [waiting, patterns] = [waitingOf(one), one.patterns.join(', ')]
+  const [waiting, patterns] = [waitingIn([one]), one.patterns.join(', ')]
+  const own = one.queue === subscriptionTask(one.name)
+  const by = own
+    ? `${count(waiting, 'job')} by now`
+    : `in queue "${one.queue}", which has ${count(waiting, 'job')} by now`
   return {
     code: 'subscription-undeclared',
     level: 'warning',
-    message: `No live worker declares subscription "${one.name}" (${patterns}): its copies pile up, ${count(waiting, 'job')} by now.`,
+    message: `No live worker declares subscription "${one.name}" (${patterns}): its copies pile up, ${by}.`,
     advice: `Start a worker that has it. If its code is gone for good: millrace subscriptions remove ${one.name}`,
     facts: { subscription: one.name, patterns, waiting },
   }
 }
 
 function allOrphaned(all: readonly SubscriptionInfo[]): Finding {
-  const waiting = all.reduce((sum, one) => sum + waitingOf(one), 0)
+  const waiting = waitingIn(all)
   const names = all.map(({ name }) => name).join(', ')
   return {
     code: 'subscription-undeclared',
     level: 'warning',
-    message: `${count(all.length, 'subscription')} without a live worker (${names}): copies pile up, ${count(waiting, 'job')} by now.`,
+    message: `${count(all.length, 'subscription')} without a live worker (${names}): copies pile up, ${count(waiting, 'job')} in their queues by now.`,
     advice: 'Start the worker that has them. One whose code is gone for good: millrace subscriptions remove NAME',
     facts: { subscription: names, waiting },
   }

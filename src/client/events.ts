@@ -1,6 +1,7 @@
 // Events as an operator sees them: who gets which, what was published, and sending it once more.
 import { readMessage } from '../core/cloud-event.js'
 import { ConfigurationError } from '../core/errors.js'
+import { newId } from '../core/id.js'
 import { checkPattern, matchesPattern } from '../core/pattern.js'
 import { refuseUnknown } from '../core/task.js'
 import type { EventQuery, KeptEvent } from '../driver/events.js'
@@ -12,7 +13,7 @@ import type { ClientCore, EventFilter, EventInfo, PublishedEvent } from './types
 
 const PAGE = 50
 const MAX_PAGE = 1000
-/** Events that one step of a replay looks at, so that it never holds the store for long. */
+/** Events that one step of a replay copies, so that it never holds the store for long. */
 const REPLAY_PAGE = 200
 
 export function createEventVerbs<Tx>(session: Session<Tx>): ClientCore<Tx>['events'] {
@@ -59,11 +60,13 @@ export function createEventVerbs<Tx>(session: Session<Tx>): ClientCore<Tx>['even
       const query = queryOf(filter)
       const driver = await session.open()
       const { name } = await knownSubscription(driver.events, subscription)
-      const replay = Math.floor(session.around.now()).toString(36)
-      const until = await driver.eventLog.end() // what is published meanwhile has its copy already
+      // Short, for it is part of a job's id. Another replay at the same time is another.
+      const replay = Math.floor(session.around.now()).toString(36) + newId().slice(-6)
+      const upTo = await driver.eventLog.end() // what is published meanwhile has its copy already
+      const part = { ...query, subscription: name, replay, upTo, limit: REPLAY_PAGE }
       let copied = 0
-      for (let after: number | undefined = 0; after !== undefined && after < until;) {
-        const page = await driver.eventLog.replay({ ...query, subscription: name, replay, after, limit: REPLAY_PAGE })
+      for (let after: number | undefined = 0; after !== undefined && after < upTo;) {
+        const page = await driver.eventLog.replay({ ...part, after })
         copied += page.copied
         after = page.next
       }

@@ -39,7 +39,11 @@ export function createSubscriptionVerbs<Tx>(session: Session<Tx>): ClientCore<Tx
       await driver.events.remove({ name })
       await driver.state.delete({ key: SUBSCRIPTION_PREFIX + name })
       const removed = await deleteWaiting(driver, task)
-      if (subscription.queue === task) await driver.broker.remove({ queue: task })
+      // Declared again one day, it is a new one, which nobody has paused.
+      if (subscription.queue === task) {
+        await driver.broker.remove({ queue: task })
+        await driver.state.delete({ key: PAUSED_PREFIX + task })
+      }
       return removed
     },
   }

@@ -86,7 +86,8 @@ export interface Producer<in Tx = never> {
   /**
    * Publish an event: in one step it is kept in the log and copied to every subscription whose pattern fits. Resolves once it
    * is durable. No subscriber is no error. `duplicate`: an event of this id was published before, and nobody gets it again.
-   * @throws ValidationError, PayloadTooLargeError, BrokerUnavailableError, UnsupportedError
+   * @throws ValidationError, PayloadTooLargeError, BrokerUnavailableError, UnsupportedError; JobConflictError for an id that
+   * belongs to an event of another name
    */
   publish<Send>(
     event: Event<string, Send>,

@@ -41,8 +41,9 @@ export interface Events<Tx = never> {
   remove(o: { readonly name: string }): Promise<boolean>
   /**
    * Keep the events, and a copy (`copyFor`) of each for every subscription that matches, in one step; one receipt each, in
-   * order. Resolves once they are durable. An id that is known is a duplicate, and copied to nobody. A copy whose id is
-   * known as a job is not made again. With `tx` as `Broker.publish`.
+   * order. Resolves once they are durable. An id that is known is a duplicate, and copied to nobody; an id that belongs to
+   * an event of another name is a JobConflictError. A copy whose id is known as a job is not made again. With `tx` as
+   * `Broker.publish`.
    */
   publish(o: { readonly events: readonly EventEnvelope[]; readonly tx?: Tx }): Promise<readonly Receipt[]>
 }
@@ -69,15 +70,17 @@ export interface EventLog {
   /** The place of the newest event; 0 when there is none. */
   end(): Promise<number>
   /**
-   * Copy events that match the subscription to it once more, in the order of the log; at most `limit` are looked at. The id
-   * of such a copy ends in `/<replay>`, so that the same call again makes no second one. Left out are events whose copy has not
-   * finished yet. `next`: the place to go on behind, when there may be more.
+   * Copy events that match the subscription to it once more, in the order of the log, up to the place `upTo`; at most `limit`
+   * with one call. The id of such a copy ends in `/<replay>`, so that the same call again makes no second one. Left out are
+   * events of which a copy, also of an earlier replay, has not finished yet. `next`: the place to go on behind, when there may
+   * be more.
    */
   replay(
     o: EventQuery & {
       readonly subscription: string
       readonly replay: string
       readonly after?: number
+      readonly upTo?: number
       readonly limit: number
     },
   ): Promise<{ readonly copied: number; readonly next?: number }>

@@ -19,3 +19,15 @@ export function standing(envelope: Pick<Envelope, 'id' | 'name'>, name: string):
     { id: envelope.id, holder: envelope.id },
   )
 }
+
+/**
+ * Refuses an event whose id is taken by an event of another name, which it would be taken for.
+ * @throws JobConflictError
+ */
+export function checkSameEvent(event: { readonly id: string; readonly name: string }, name: string): void {
+  if (name === event.name) return
+  throw new JobConflictError(
+    `The id "${event.id}" belongs to an event "${name}", so event "${event.name}" cannot use it. Give each event an id of its own, for example with its name in it.`,
+    { id: event.id, holder: event.id },
+  )
+}

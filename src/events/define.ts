@@ -1,5 +1,6 @@
 // `on` and `route`: durable subscribers of events.
 import { createHash } from 'node:crypto'
+import { storedId } from '../client/publish.js'
 import { ConfigurationError, shown } from '../core/errors.js'
 import {
   checkEvent,
@@ -69,7 +70,8 @@ export function route<E extends Event, Send>(
     routesTo: task.name,
   }
   const enqueue = async (message: MessageOf<E>, ctx: Context) => {
-    const id = ctx.job.id.slice(0, ctx.job.id.indexOf('/'))
+    // Not cut out of the copy's id, for an event's own id may have slashes.
+    const id = storedId(message.id, message.source)
     await ctx.enqueue<any, unknown>(task, map(message), { id: `${id}/task/${task.name}` })
   }
   return subscriber(where, subscription, enqueue, {})

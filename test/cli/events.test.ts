@@ -103,6 +103,10 @@ describe('an event', () => {
     const all = (await run('events', 'tail', '--since', '1h', '--no-follow')).stdout.split('\n')
     expect(all[0]).toMatch(/^\S+Z {2}order\.paid {2}e1 {2}\{"order":"A1"\}$/)
     expect(all[1]).toMatch(/ {2}shop\.closed {2}e2 {2}about Oxford Street$/)
+    await run('publish', 'shop.closed', '--subject', '\u001b[2Jone\ntwo')
+    const hostile = (await run('events', 'tail', '--since', '1h', '--no-follow')).stdout.trim().split('\n')
+    expect(hostile.length).toBe(3)
+    expect(hostile[2]).toMatch(/about one two$/)
     const [one, ...others] = objects(
       (await run('events', 'tail', 'order.#', '--since', '1h', '--no-follow', '--json')).stdout,
     )

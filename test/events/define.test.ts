@@ -169,6 +169,19 @@ describe('declarations', () => {
     expect(warned).toEqual([{ subscription: 's', before: 'order.paid', now: 'order.#', queue: 'on:s' }])
   })
 
+  it('that share a queue are told of with its jobs once, and with whose queue it is', async () => {
+    const client = clientOn('shared')
+    const handlers = ['one', 'two'].map((name) => on(closed, name, nothing, { queue: 'shared' }))
+    await (await client.work({ handlers })).stop()
+    for (let i = 0; i < 5; i++) await client.enqueue(defineTask('mail', { queue: 'shared' }))
+    await client.publish(closed)
+    const told = async () => (await client.doctor()).find(({ code }) => code === 'subscription-undeclared')?.message
+    expect(await told()).toContain('pile up, 7 jobs in their queues by now')
+    const worker = await client.work({ handlers: [on(paid, 'other', nothing)] })
+    expect(await told()).toContain('pile up, in queue "shared", which has 7 jobs by now')
+    await worker.stop()
+  })
+
   it('tell operators who gets which event', async () => {
     const client = clientOn('catalogue')
     await client.work({
@@ -184,6 +197,22 @@ describe('declarations', () => {
       { name: 'order.paid', subscriptions: ['audit'], tasks: ['report'] },
       { name: 'user.*', subscriptions: ['crm'], tasks: [] },
     ])
+  })
+
+  it('queues a job for each event, whatever its id is', async () => {
+    const client = clientOn('slashes')
+    const done: string[] = []
+    const worker = await client.work({
+      handlers: [
+        route(closed, report, (e) => ({ day: e.id })),
+        handle(report, ({ day }, ctx) => void done.push(`${day} ${ctx.job.id}`)),
+      ],
+    })
+    const ids = ['orders/1', 'orders/2', 'a/shop.closed-report', '/']
+    for (const id of ids) await client.publish(closed, undefined, { id })
+    await until(() => done.length >= ids.length, 'every job')
+    expect([...done].sort()).toEqual(ids.map((id) => `${id} ${id}/task/report`).sort())
+    await worker.stop()
   })
 
   it('with a long event and task still have a name that fits', async () => {

@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import type { EventFilter, EventInfo, PublishedEvent } from '../../client/types.js'
 import { partsOf } from '../../connect.js'
+import { harmless } from '../fail.js'
 import { pastTime, wholeNumber, type GlobalFlags } from '../flags.js'
 import { count, paint, print, printJson, printTable, remark, type Column } from '../print.js'
 import { withClient, type Client } from '../target.js'
@@ -115,11 +116,13 @@ async function printLog(client: Client, pattern: string | undefined, flags: Tail
         ...(pattern !== undefined && { pattern }),
         ...(since !== undefined && { since }),
       }
+      const end = await eventLog.end()
       const page = await client.events.log(filter)
       for (const event of page) printEvent(event, flags)
       after = page.at(-1)?.n ?? after
       left -= page.length
       if (page.length === filter.limit) continue
+      after = Math.max(after, end) // what does not fit the pattern is not looked at again
       if (!follow) return
       const timer = setTimeout(() => wake(), LOOK_EVERY)
       await woken
@@ -136,7 +139,8 @@ function printEvent(event: PublishedEvent, flags: GlobalFlags): void {
   const from = source === 'millrace' ? '' : `  from ${source}`
   const about = subject === undefined ? '' : `  about ${subject}`
   const data = payload === undefined ? '' : `  ${JSON.stringify(payload)}`
-  print(`${paint('dim', publishedAt.toISOString())}  ${paint('bold', name)}  ${id}${from}${about}${data}`)
+  const rest = harmless(`${id}${from}${about}${data}`)
+  print(`${paint('dim', publishedAt.toISOString())}  ${paint('bold', name)}  ${rest}`)
 }
 
 async function replay(subscription: string, flags: ReplayFlags): Promise<void> {

@@ -1,6 +1,7 @@
 // millrace subscriptions list|pause|resume|remove.
 import type { Command } from 'commander'
 import type { SubscriptionInfo } from '../../client/types.js'
+import { partsOf } from '../../connect.js'
 import { subscriptionTask } from '../../core/event.js'
 import { confirm, mustBeAskable } from '../confirm.js'
 import { UsageError } from '../fail.js'
@@ -88,7 +89,9 @@ async function remove(name: string, flags: RemoveFlags): Promise<void> {
     const found = all.find((one) => one.name === name)
     if (found === undefined && all.length > 0)
       throw new UsageError(`There is no subscription "${name}". There are: ${all.map((one) => one.name).join(', ')}.`)
-    const waiting = found ? found.ready + found.scheduled + found.retrying : 0
+    // Its own copies: its queue may have jobs of others, which stay.
+    const { jobs } = await partsOf(client).session.open()
+    const waiting = await jobs.count({ name: subscriptionTask(name), states: ['scheduled', 'ready'] })
     await confirm(`End subscription "${name}" and delete ${count(waiting, 'waiting job')} for good?`, flags.yes)
     const removed = await client.subscriptions.remove(name)
     if (flags.json) printJson({ name, count: removed })

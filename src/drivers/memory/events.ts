@@ -1,22 +1,25 @@
 // The ports for events in memory.
 import { ConfigurationError } from '../../core/errors.js'
+import { subscriptionTask } from '../../core/event.js'
 import { matchesPattern } from '../../core/pattern.js'
 import { isFinished } from '../../core/job.js'
 import type { Envelope } from '../../core/envelope.js'
-import { copyFor, type EventLog, type EventQuery, type Events, type KeptEvent } from '../../driver/events.js'
+import {
+  copyFor,
+  type EventEnvelope,
+  type EventLog,
+  type EventQuery,
+  type Events,
+  type KeptEvent,
+} from '../../driver/events.js'
+import { checkSameEvent, type Receipt } from '../../driver/receipts.js'
 import type { Table } from './table.js'
 
 export function createEvents(table: () => Table): Events {
-  const publishOne = (event: Parameters<Events['publish']>[0]['events'][number]) => {
-    const { events, subscriptions, now } = table()
-    if (events.has(event.id)) return { id: event.id, duplicate: true }
-    events.set(event.id, { ...event, n: ++table().places })
-    const mine = [...subscriptions.values()].filter((one) =>
-      one.patterns.some((pattern) => matchesPattern(pattern, event.name)),
-    )
-    table().add(mine.map((one) => copyFor(event, one, { now: now() })))
-    return { id: event.id, duplicate: false }
-  }
+  const meantFor = (event: EventEnvelope) =>
+    [...table().subscriptions.values()]
+      .filter((one) => one.patterns.some((pattern) => matchesPattern(pattern, event.name)))
+      .map((one) => copyFor(event, one, { now: table().now() }))
   return {
     async declare(spec) {
       table().queues.add(spec.queue)
@@ -26,19 +29,29 @@ export function createEvents(table: () => Table): Events {
       [...table().subscriptions.values()].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)),
     remove: async ({ name }) => table().subscriptions.delete(name),
     async publish({ events }) {
-      const receipts = events.map(publishOne)
-      table().emit('work')
+      const { events: log, add, emit } = table()
+      const fresh = new Map<string, EventEnvelope>()
+      const receipts = events.map((event): Receipt => {
+        const same = log.get(event.id) ?? fresh.get(event.id)
+        if (same) checkSameEvent(event, same.name)
+        else fresh.set(event.id, event)
+        return { id: event.id, duplicate: same !== undefined }
+      })
+      add([...fresh.values()].flatMap(meantFor)) // first, for it may throw, and then nothing is kept
+      for (const event of fresh.values()) log.set(event.id, { ...event, n: ++table().places })
+      emit('work')
       return receipts
     },
   }
 }
 
 export function createEventLog(table: () => Table): EventLog {
-  const kept = (q: EventQuery & { after?: number }, limit: number): KeptEvent[] =>
+  const kept = (q: EventQuery & { after?: number; upTo?: number }, limit: number): KeptEvent[] =>
     [...table().events.values()]
       .filter(
         (event) =>
           event.n > (q.after ?? 0) &&
+          event.n <= (q.upTo ?? Infinity) &&
           (q.pattern === undefined || matchesPattern(q.pattern, event.name)) &&
           (q.since === undefined || event.publishedAt >= q.since) &&
           (q.before === undefined || event.publishedAt < q.before),
@@ -51,12 +64,12 @@ export function createEventLog(table: () => Table): EventLog {
       const subscription = table().subscriptions.get(name)
       if (!subscription) throw new ConfigurationError(`There is no subscription "${name}".`)
       const looked = kept(q, limit)
+      const waiting = [...table().rows.values()]
+        .filter(({ envelope, state }) => envelope.name === subscriptionTask(name) && !isFinished(state))
+        .map(({ envelope }) => envelope.id)
       const copies: Envelope[] = looked
         .filter((event) => subscription.patterns.some((pattern) => matchesPattern(pattern, event.name)))
-        .filter((event) => {
-          const row = table().rows.get(`${event.id}/${name}`)
-          return row === undefined || isFinished(row.state)
-        })
+        .filter((event) => !waiting.some((id) => id === `${event.id}/${name}` || id.startsWith(`${event.id}/${name}/`)))
         .map((event) => copyFor(event, subscription, { now: table().now(), replay }))
       const copied = table()
         .add(copies)

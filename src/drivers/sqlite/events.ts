@@ -21,9 +21,24 @@ export function createEvents(front: Front): Events<SqliteHandle> {
 
 export function createEventLog(front: Front): EventLog {
   return {
-    list: (o) => front.link.read('events', o),
+    async list(o) {
+      const places: number[] = []
+      for (let after = o.after ?? 0, more = true; more && places.length < o.limit;) {
+        const found = await front.link.read('findEvents', { ...o, after, limit: o.limit - places.length })
+        places.push(...found.places)
+        more = found.next !== undefined
+        after = found.next ?? after
+      }
+      return places.length === 0 ? [] : front.link.read('eventsAt', places)
+    },
     end: () => front.link.read('lastEvent', null),
-    replay: (o) => front.link.write('replayEvents', o, o.limit),
+    async replay({ replay, ...part }) {
+      const { places, ...rest } = await front.link.read('findEvents', part)
+      if (places.length === 0) return { copied: 0, ...rest }
+      const { subscription } = part
+      const copied = await front.link.write('replayEvents', { subscription, replay, places }, places.length)
+      return { copied, ...rest }
+    },
     async prune({ limit }) {
       if (!(await front.link.read('areEventsPrunable', null))) return 0
       return front.link.write('pruneEvents', limit)

@@ -9,7 +9,7 @@ import type { EventEnvelope } from '../../driver/events.js'
 import { on, route } from '../../events/define.js'
 import { handle } from '../../worker/define.js'
 import type { ConformanceCase } from './case.js'
-import { assert, codeOf, deferred, until, type Stage } from './stage.js'
+import { assert, codeOf, deferred, envelope as job, until, type Stage } from './stage.js'
 import { withNumber, z } from './tasks.js'
 
 const paid = defineEvent('order.paid', { payload: withNumber as StandardSchemaV1<{ n: number }> })
@@ -71,6 +71,26 @@ export const fanOutCases: readonly ConformanceCase[] = [
       ])
       assert.deepEqual(receipts.flat().filter(({ duplicate }) => !duplicate).length, 1)
       assert.deepEqual(await copiesOf(second, 'all'), [`${one.id}/all`])
+    },
+  },
+  {
+    promise: 'P20',
+    level: 'driver',
+    name: 'an id of another event, or one whose copy has the id of some job, is an error, and nothing of it is kept',
+    async run(stage) {
+      const driver = await stage.driver()
+      await subscribe(driver, 'first', '#')
+      await subscribe(driver, 'second', '#')
+      await driver.events.publish({ events: [event('order.paid', { id: 'a' })] })
+      const publish = (one: EventEnvelope) => codeOf(() => driver.events.publish({ events: [one] }))
+      assert.equal(await publish(event('order.refunded', { id: 'a' })), 'ERR_JOB_CONFLICT')
+      await driver.broker.publish({ envelopes: [job({ id: 'b/second', name: 'mail' })] })
+      assert.equal(await publish(event('order.paid', { id: 'b' })), 'ERR_JOB_CONFLICT')
+      assert.deepEqual(await copiesOf(driver, 'first'), ['a/first'])
+      assert.deepEqual(
+        (await driver.eventLog.list({ limit: 10 })).map(({ id, name }) => [id, name]),
+        [['a', 'order.paid']],
+      )
     },
   },
   {
@@ -172,11 +192,30 @@ export const fanOutCases: readonly ConformanceCase[] = [
         [...(await copiesOf(driver, 'asked'))].sort(),
         ['done/asked', 'done/asked/r1', 'early/asked/r1', 'waiting/asked'].sort(),
       )
+      const second = { subscription: 'asked', replay: 'r2' }
+      assert.deepEqual(await driver.eventLog.replay({ ...second, limit: 10 }), { copied: 0 }, 'r1 waits still')
       assert.deepEqual(await copiesOf(driver, 'other'), others)
       assert.equal(
         await codeOf(() => driver.eventLog.replay({ subscription: 'none', replay: 'r', limit: 1 })),
         'ERR_CONFIGURATION',
       )
+    },
+  },
+  {
+    promise: 'P20',
+    level: 'driver',
+    name: 'replay ends at the place it was told: what was published meanwhile has its copy, even if that is done by now',
+    async run(stage) {
+      const driver = await stage.driver()
+      await driver.events.publish({ events: [event('order.paid', { id: 'before' })] })
+      const upTo = await driver.eventLog.end()
+      await subscribe(driver, 'asked', '#')
+      await driver.events.publish({ events: [event('order.paid', { id: 'meanwhile' })] })
+      const hand = await stage.hand(driver, { queue: 'on:asked' })
+      await (await hand.next()).ack()
+      const replayed = await driver.eventLog.replay({ subscription: 'asked', replay: 'r', upTo, limit: 10 })
+      assert.deepEqual(replayed, { copied: 1 })
+      assert.deepEqual([...(await copiesOf(driver, 'asked'))].sort(), ['before/asked/r', 'meanwhile/asked'])
     },
   },
   {
@@ -339,6 +378,9 @@ export const fanOutCases: readonly ConformanceCase[] = [
       const found = await client.doctor()
       assert.ok(found.some(({ code }) => code === 'subscription-undeclared'))
       assert.equal(await client.subscriptions.remove('held'), 1)
+      await subscribe(driver, 'held', '#')
+      assert.equal((await client.subscriptions.list())[0]?.paused, false, 'a new one is not paused')
+      await client.subscriptions.remove('held')
       assert.deepEqual(
         (await client.subscriptions.list()).map(({ name }) => name),
         ['open'],
