@@ -51,7 +51,7 @@ export function on(
 
 /**
  * Let an event queue a task: for each event, a job of the task with the input that `map` makes of the message. It is a
- * subscription of its own, named `<event>-<task>`. The job's id is `<event id>/task/<task>`, so that none is queued twice.
+ * subscription of its own, named `<event>:<task>`. The job's id is `<event id>/task/<task>`, so that none is queued twice.
  * @throws ConfigurationError for what is no event, task or function
  */
 export function route<E extends Event, Send>(
@@ -118,7 +118,7 @@ function meantBy(
 
 /** Readable where it fits, and always the same. */
 function routeName(event: string, task: string): string {
-  const name = `${event}-${task}`
+  const name = `${event}:${task}`
   if (name.length <= 80) return name
   return `${name.slice(0, 67)}-${createHash('sha256').update(name).digest('hex').slice(0, 12)}`
 }

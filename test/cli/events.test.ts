@@ -34,7 +34,7 @@ describe('setup', () => {
   test('declares subscriptions and says so; what waits for a worker is kept', async () => {
     const told = await run('setup', fixture('shop.ts'))
     expect(told.stdout).toMatch(
-      /, 1 task \(report\), 4 subscriptions \(receipts, audit, broken, order\.paid-report\)\.\n$/,
+      /, 1 task \(report\), 4 subscriptions \(receipts, audit, broken, order\.paid:report\)\.\n$/,
     )
     expect(squeezed((await run('events', 'list')).stdout)).toEqual([
       'EVENT|SUBSCRIPTIONS|TASKS',
@@ -79,7 +79,7 @@ describe('an event', () => {
     const waiting = squeezed((await run('subscriptions', 'list')).stdout)
     expect(waiting[0]).toBe('NAME|STATE|READY|SCHEDULED|RETRYING|ACTIVE|DEAD|TASK|EVENTS')
     expect(waiting).toContain('audit|no worker|1|0|0|0|0|-|order.#')
-    expect(waiting).toContain('order.paid-report|no worker|1|0|0|0|0|report|order.paid')
+    expect(waiting).toContain('order.paid:report|no worker|1|0|0|0|0|report|order.paid')
     const worker = place.start(['work', fixture('shop.ts')], { env })
     await worker.until(/The job is dead/)
     while ((await stateOf('e1/task/report')) !== 'completed') continue
@@ -136,7 +136,7 @@ describe('subscriptions', () => {
     for (const verb of ['pause', 'resume', 'remove'])
       expectError(await run('subscriptions', verb, 'audit', ...(verb === 'remove' ? ['--yes'] : [])), {
         code: 2,
-        text: /There is no subscription "audit"\. There are: broken, order\.paid-report, receipts\./,
+        text: /There is no subscription "audit"\. There are: broken, order\.paid:report, receipts\./,
       })
     expectError(await run('events', 'replay', 'audit', '--since', '1h'), { code: 2, text: /There is no subscription/ })
     expectError(await run('events', 'replay', 'broken'), { code: 2, text: /--since/ })
@@ -147,7 +147,7 @@ describe('subscriptions', () => {
     expect(objects(stdout).find(({ code }) => code === 'subscription-undeclared')).toMatchObject({
       level: 'warning',
       message: expect.stringContaining(
-        '4 subscriptions without a live worker (audit, broken, order.paid-report, receipts)',
+        '4 subscriptions without a live worker (audit, broken, order.paid:report, receipts)',
       ),
     })
   })

@@ -311,7 +311,7 @@ export const fanOutCases: readonly ConformanceCase[] = [
       const handlers = [
         route(paid, z, (e) => ({ n: e.payload.n + 1 })),
         handle(z, ({ n }, ctx) => {
-          assert.equal(ctx.job.headers['millrace-parent'], 'e1/order.paid-numbers')
+          assert.equal(ctx.job.headers['millrace-parent'], 'e1/order.paid:numbers')
           return { n: n * 10 }
         }),
       ]
