@@ -51,7 +51,14 @@ export async function openStage(options: GatewayOptions = {}, o: ClientOptions =
   const place = await sqliteHarness.create()
   const log: string[] = []
   const client = await connect(place.open({}), { log: createLogger('debug', (line) => void log.push(line)), ...o })
-  const handle = gateway(client, { tasks: [greet, tidy], ...options })
+  let handle: Gateway
+  try {
+    handle = gateway(client, { tasks: [greet, tidy], ...options })
+  } catch (error) {
+    await client.close()
+    await place.destroy()
+    throw error
+  }
   const stage: Stage = {
     client,
     handle,
