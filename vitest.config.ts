@@ -6,6 +6,7 @@ export default defineConfig({
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     globalSetup: ['test/support/global.ts'],
     pool: 'forks',
+    maxWorkers: 2, // they wait for processes and servers more than they compute
     testTimeout: 30_000,
     coverage: {
       provider: 'v8',

@@ -6,7 +6,7 @@ import type { Duration } from './core/duration.js'
 import { ClientClosedError, ConfigurationError, UnsupportedError } from './core/errors.js'
 import { refuseUnknown } from './core/task.js'
 import { withoutSecret } from './core/url.js'
-import type { Driver } from './driver/driver.js'
+import type { Driver, StatefulDriver } from './driver/driver.js'
 import { eventsCompanion } from './events/companion.js'
 import { schedulesCompanion } from './schedules/companion.js'
 import type { Companion } from './worker/companion.js'
@@ -27,18 +27,20 @@ export interface Client<in Tx = never> extends ClientCore<Tx> {
 /** What lives beside every worker. */
 export const COMPANIONS: readonly Companion[] = [eventsCompanion, schedulesCompanion]
 
-const SCHEMES = ['memory:', 'sqlite:'] as const
-const PLANNED = ['amqp:', 'amqps:', 'postgres:', 'postgresql:', 'redis:', 'rediss:', 'kafka:']
+const SCHEMES = ['memory:', 'sqlite:', 'amqp:', 'amqps:'] as const
+const PLANNED = ['postgres:', 'postgresql:', 'redis:', 'rediss:', 'kafka:']
 
 /**
  * A client; synchronous, it dials at first use.
- * @param url `sqlite:jobs.db` or `memory:`; left out, the environment variable MILLRACE_URL at first use
+ * @param url `sqlite:jobs.db`, `memory:` or `amqp://…`; left out, the environment variables MILLRACE_URL and, where there is a
+ * broker with a store, MILLRACE_STORE (and MILLRACE_HISTORY, `full` or `final`) at first use
  */
 export function createClient(url?: string, o?: ClientOptions): Client
 export function createClient<Tx = never>(target: Target<Tx>, o?: ClientOptions): Client<Tx>
 export function createClient<Tx>(target?: string | Target<Tx>, o: ClientOptions = {}): Client<Tx> {
-  if (typeof target === 'string') schemeOf(target)
-  return clientOn<Tx>(() => loadDriver(target ?? urlFromEnvironment()), o)
+  for (const url of isPair(target) ? [target.broker, target.store] : [target])
+    if (typeof url === 'string') schemeOf(url)
+  return clientOn<Tx>(() => loadDriver<Tx>(target ?? targetFromEnvironment()), o)
 }
 
 /** A client on the driver that `load` gives, which is called once, at first use. */
@@ -113,19 +115,39 @@ export function partsOf(client: Client<never>): ClientParts<never> {
 async function loadDriver<Tx>(target: string | Target<Tx>): Promise<Driver<Tx>> {
   if (typeof target === 'string') {
     // A URL gives no transactions, so its Tx is never.
-    if (schemeOf(target) === 'memory:')
-      return (await import('./drivers/memory/index.js')).memoryFromUrl(target) as Driver<Tx>
+    const scheme = schemeOf(target)
+    if (scheme === 'memory:') return (await import('./drivers/memory/index.js')).memoryFromUrl(target) as Driver<Tx>
+    if (scheme === 'amqp:' || scheme === 'amqps:') {
+      const { optionsFromUrl, rabbitmq } = await import('./drivers/rabbitmq/index.js')
+      return rabbitmq(optionsFromUrl(target)) as Driver<Tx>
+    }
     const { optionsFromUrl, sqlite } = await import('./drivers/sqlite/index.js')
     return sqlite(optionsFromUrl(target)) as Driver<never> as Driver<Tx>
   }
   if (typeof target === 'object' && target !== null && 'traits' in target) return target
-  if (typeof target === 'object' && target !== null && 'store' in target)
-    throw new UnsupportedError(
-      'A broker with a separate store is not available in this version. Use one driver that is both, such as sqlite.',
-    )
+  if (isPair(target)) return loadPair(target)
   throw new ConfigurationError(
     'The target is neither a URL nor a driver. Give "sqlite:jobs.db", or sqlite({ file: "jobs.db" }).',
   )
+}
+
+type Pair<Tx> = Exclude<Target<Tx>, Driver<Tx>>
+
+function isPair<Tx>(target: string | Target<Tx> | undefined): target is Pair<Tx> {
+  return (
+    typeof target === 'object' && target !== null && 'store' in target && 'broker' in target && !('traits' in target)
+  )
+}
+
+async function loadPair<Tx>(target: Pair<Tx>): Promise<Driver<Tx>> {
+  refuseUnknown('The target', target, ['broker', 'store', 'history'])
+  const [broker, store] = [await loadDriver<never>(target.broker as Driver), await loadDriver<Tx>(target.store)]
+  const { compose } = await import('./driver/compose.js')
+  return compose<Tx>({
+    broker: broker as Driver,
+    store: store as StatefulDriver<Tx>,
+    ...(target.history !== undefined && { history: target.history }),
+  })
 }
 
 function schemeOf(url: string): (typeof SCHEMES)[number] {
@@ -134,17 +156,24 @@ function schemeOf(url: string): (typeof SCHEMES)[number] {
   const planned = PLANNED.find((one) => url.startsWith(one))
   if (planned)
     throw new UnsupportedError(
-      `"${planned}" URLs are not available in this version. Available: sqlite:jobs.db, memory:.`,
+      `"${planned}" URLs are not available in this version. Available: sqlite:jobs.db, memory:, amqp://host.`,
     )
   throw new ConfigurationError(
-    `"${withoutSecret(url)}" is no URL that Millrace knows. Write sqlite:jobs.db, sqlite:/path/to/jobs.db or memory:.`,
+    `"${withoutSecret(url)}" is no URL that Millrace knows. Write sqlite:jobs.db, sqlite:/path/to/jobs.db, memory: or amqp://user:password@host/vhost.`,
   )
 }
 
-function urlFromEnvironment(): string {
-  const url = process.env['MILLRACE_URL']
-  if (url !== undefined && url !== '') return url
-  throw new ConfigurationError('No URL was given and MILLRACE_URL is not set. Give one, for example sqlite:jobs.db.')
+function targetFromEnvironment(): string | { broker: string; store: string; history?: 'full' | 'final' } {
+  const { MILLRACE_URL: url = '', MILLRACE_STORE: store = '' } = process.env
+  if (url === '')
+    throw new ConfigurationError('No URL was given and MILLRACE_URL is not set. Give one, for example sqlite:jobs.db.')
+  return store === '' ? url : { broker: url, store, ...historyFromEnvironment() }
+}
+
+/** How much a pair writes, by MILLRACE_HISTORY: for `connect`, and for the command line. */
+export function historyFromEnvironment(): { history?: 'full' | 'final' } {
+  const { MILLRACE_HISTORY: history = '' } = process.env
+  return history === '' ? {} : { history: history as 'full' | 'final' } // checked where it is used
 }
 
 async function importWorker(url: URL): Promise<WorkerDefinition> {

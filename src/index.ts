@@ -2,6 +2,8 @@
 export * from './contracts.js'
 export { connect, createClient } from './connect.js'
 export type { Client } from './connect.js'
+export { drain } from './drain.js'
+export type { DrainableQueue, Drained, DrainOptions, RefusedJob } from './client/drain.js'
 export type {
   Args,
   ClientOptions,

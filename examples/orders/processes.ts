@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline'
 import { showLine } from './print.js'
 
 export interface Program {
+  readonly pid: number | undefined
   /** The first line that fits, also one that was printed before. @throws Error when the program ends without it */
   line(pattern: RegExp): Promise<RegExpExecArray>
   /** The next line that fits. */
@@ -13,6 +14,8 @@ export interface Program {
   readonly ended: Promise<number | null>
   /** Tell it to stop, and wait. */
   stop(): Promise<void>
+  /** End it at once, as a power cut would. */
+  kill(): void
 }
 
 const BIN = join(dirname(createRequire(import.meta.url).resolve('millrace/package.json')), 'bin/millrace.js')
@@ -47,6 +50,7 @@ export function startMillrace(name: string, args: readonly string[], env: Readon
       void ended.then((code) => reject(new Error(`${name} ended with ${code} before it printed ${pattern}.`)))
     })
   return {
+    pid: child.pid,
     ended,
     line: (pattern) => lineFrom(0, pattern),
     next: (pattern) => lineFrom(lines.length, pattern),
@@ -54,5 +58,6 @@ export function startMillrace(name: string, args: readonly string[], env: Readon
       if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM')
       await ended
     },
+    kill: () => void child.kill('SIGKILL'),
   }
 }

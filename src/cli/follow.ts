@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { JobInfo, JobLine } from '../client/types.js'
 import { partsOf } from '../connect.js'
-import { JobNotFoundError } from '../core/errors.js'
+import { hasCode, JobNotFoundError } from '../core/errors.js'
 import { isFinished, type JobState } from '../core/job.js'
 import { Failure } from './fail.js'
 import type { Client } from './target.js'
@@ -33,7 +33,7 @@ export async function* follow(client: Client, id: string): AsyncGenerator<Told, 
       const job = await client.jobs.get(id)
       if (!job) throw before ? new Failure(`Job ${id} was removed while it was watched.`) : new JobNotFoundError(id)
       // Lines are written before the state that ends their attempt, and so read after it: none is missed.
-      const lines = await client.jobs.logs(id, { after, limit: PAGE })
+      const lines = await linesOf(client, id, { after, limit: PAGE })
       after = lines.at(-1)?.n ?? after
       const state = changed(before, job) ? [stateOf(job)] : []
       const said = [...lines.map((line): Told => ({ kind: 'line', ...line })), ...progressOf(before, job)]
@@ -45,6 +45,20 @@ export async function* follow(client: Client, id: string): AsyncGenerator<Told, 
     }
   } finally {
     for (const off of offs) off()
+  }
+}
+
+/** What its handler said: nothing where nobody keeps it. */
+export async function linesOf(
+  client: Client,
+  id: string,
+  o?: Parameters<Client['jobs']['logs']>[1],
+): Promise<readonly JobLine[]> {
+  try {
+    return await client.jobs.logs(id, o)
+  } catch (error) {
+    if (hasCode(error, 'ERR_UNSUPPORTED')) return []
+    throw error
   }
 }
 

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { addBench } from './commands/bench.js'
 import { addDoctor } from './commands/doctor.js'
+import { addDrain } from './commands/drain.js'
 import { addEnqueue } from './commands/enqueue.js'
 import { addEvents } from './commands/events.js'
 import { addGateway } from './commands/gateway.js'
@@ -29,8 +30,8 @@ function createProgram(): Command {
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand('help [command]', 'print the help of a command')
-    .option('--url <url>', 'the database, such as sqlite:jobs.db (default: MILLRACE_URL)')
-    .option('--store <url>', 'a store beside a broker that keeps no jobs (default: MILLRACE_STORE)')
+    .option('--url <url>', 'where the jobs are: sqlite:jobs.db, amqp://localhost (default: MILLRACE_URL)')
+    .option('--store <url>', 'the store beside a broker, such as sqlite:jobs.db (default: MILLRACE_STORE)')
     .option('--env-file <file>', 'read environment variables from a file first')
     .option('--json', 'print JSON, one value on a line')
     .option('--verbose', 'print the stack of errors, and debug lines')
@@ -47,11 +48,22 @@ function createProgram(): Command {
 Examples:
   $ millrace work worker.ts --url sqlite:jobs.db
   $ millrace enqueue greet '{"name":"Ada"}' --wait --url sqlite:jobs.db
+  $ millrace work worker.ts --url amqp://localhost --store sqlite:jobs.db
 
 Exit codes: 0 done, 1 failed, 2 wrong use.`,
     )
   const toWork = [addWork, addGateway, addSetup, addEnqueue, addPublish]
-  const toLookAfter = [addJobs, addQueues, addEvents, addSubscriptions, addSchedules, addWorkers, addDoctor, addBench]
+  const toLookAfter = [
+    addJobs,
+    addQueues,
+    addEvents,
+    addSubscriptions,
+    addSchedules,
+    addWorkers,
+    addDrain,
+    addDoctor,
+    addBench,
+  ]
   for (const add of [...toWork, ...toLookAfter]) add(program)
   return program
 }

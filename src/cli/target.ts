@@ -1,5 +1,6 @@
 // Which database a command works on, and a client for it.
 import type { Client as AnyClient } from '../connect.js'
+import { hasCode } from '../core/errors.js'
 import { withoutSecret } from '../core/url.js'
 import type { Logger } from '../observe/log.js'
 import { Failure, UsageError } from './fail.js'
@@ -12,6 +13,8 @@ export interface DialOptions {
   /** Make the file and its schema when they are not there. Commands that only look or enqueue must not. */
   readonly create: boolean
   readonly log?: Logger
+  /** `false`: MILLRACE_STORE is not meant. */
+  readonly environment?: boolean
   /** Apart from the jobs of everybody else. */
   readonly namespace?: string
   /** How long a write may go unanswered, in milliseconds; the client's default where left out. */
@@ -36,18 +39,28 @@ export function loadEnvFile(file: string): void {
  */
 export async function dial(flags: GlobalFlags, o: DialOptions): Promise<Client> {
   const url = urlOf(flags)
-  const store = flags.store || process.env['MILLRACE_STORE'] || ''
+  const store = o.environment === false ? (flags.store ?? '') : storeOf(flags)
   if (url.startsWith('memory:') && !o.create)
     throw new UsageError(`"${url}" lives in one process, so this command would see nothing. Give --url sqlite:FILE.`)
   const broker = await checkedUrl(url, o.create)
-  const { createClient } = await import('../connect.js')
+  const { createClient, historyFromEnvironment } = await import('../connect.js')
   const options = {
     migrate: o.create,
     ...(o.log && { log: o.log }),
     ...(o.namespace !== undefined && { namespace: o.namespace }),
     ...(o.publishTimeout !== undefined && { publishTimeout: o.publishTimeout }),
   }
-  const client = store === '' ? createClient(broker, options) : createClient({ broker, store }, options)
+  const client =
+    store === ''
+      ? createClient(broker, options)
+      : createClient(
+          {
+            broker,
+            store: await checkedUrl(store, o.create),
+            ...(o.environment !== false && historyFromEnvironment()),
+          },
+          options,
+        )
   try {
     await client.connect()
   } catch (error) {
@@ -67,6 +80,9 @@ export async function withClient<T>(
   const client = await dial(flags, o)
   try {
     return await use(client)
+  } catch (error) {
+    // The command is right, but this product cannot do it.
+    throw hasCode(error, 'ERR_UNSUPPORTED') ? new Failure(error.message, { cause: error }) : error
   } finally {
     await client.close()
   }
@@ -84,6 +100,16 @@ async function checkedUrl(url: string, create: boolean): Promise<string> {
 export function databaseOf(flags: GlobalFlags): string {
   return withoutSecret(urlOf(flags))
 }
+
+/** The same for a log line: the database, or the broker with its store. */
+export function placeOf(flags: GlobalFlags): Readonly<Record<string, string>> {
+  const url = databaseOf(flags)
+  const store = storeOf(flags)
+  if (store !== '') return { broker: url, store: withoutSecret(store) }
+  return /^amqps?:/.test(url) ? { broker: url } : { database: url }
+}
+
+const storeOf = (flags: GlobalFlags) => flags.store || process.env['MILLRACE_STORE'] || ''
 
 function urlOf(flags: GlobalFlags): string {
   const url = flags.url || process.env['MILLRACE_URL']

@@ -1,9 +1,11 @@
 // Finding the task that a command names: in the store's catalogue, or in a worker file.
+import type { StandardSchemaV1 } from '@standard-schema/spec'
 import { readTasks } from '../client/catalogue.js'
 import { readEvents } from '../client/event-catalogue.js'
 import { partsOf } from '../connect.js'
 import { defineEvent, type Event } from '../core/event.js'
-import type { Task } from '../core/task.js'
+import { unchecked } from '../core/schema.js'
+import { DEFAULT_QUEUE, defineTask, type Task } from '../core/task.js'
 import { schemaOfJson } from '../http/json-schema.js'
 import { taskOf } from '../http/stored-task.js'
 import type { WorkerPlan } from '../worker/define.js'
@@ -15,11 +17,29 @@ import type { Client } from './target.js'
 export interface KnownTask {
   readonly task: Task
   readonly needsCode: boolean
+  /** Where it waits for want of a better knowledge. */
+  readonly assumedQueue?: string
 }
 
-/** @throws UsageError when no worker has declared the task in this store */
-export async function taskFromStore(client: Client, name: string, database: string): Promise<KnownTask> {
-  const { state } = await partsOf(client).session.open()
+/**
+ * @param o what stands in for the store's knowledge on a broker without one: there the task is taken as it is given
+ * @throws UsageError when no worker has declared the task in this store
+ */
+export async function taskFromStore(
+  client: Client,
+  name: string,
+  database: string,
+  o: { readonly queue?: string | undefined; readonly given: boolean },
+): Promise<KnownTask> {
+  const { state, traits } = await partsOf(client).session.open()
+  if (!traits.remembers)
+    return {
+      task: taskAsGiven(name, o),
+      needsCode: false,
+      ...(o.queue === undefined && { assumedQueue: DEFAULT_QUEUE }),
+    }
+  if (o.queue !== undefined)
+    throw new UsageError(`--queue is for brokers without a store; ${database} knows where each task waits.`)
   const known = await readTasks(state)
   const info = known.find((one) => one.name === name)
   if (info) return { task: taskOf(info), needsCode: info.needsCode }
@@ -28,6 +48,13 @@ export async function taskFromStore(client: Client, name: string, database: stri
   throw new UsageError(
     `There is no task "${name}". ${hint(name, names)}${there}. Run \`millrace setup worker.ts\` to make new tasks known, or give --file worker.ts.`,
   )
+}
+
+function taskAsGiven(name: string, { queue, given }: { queue?: string | undefined; given: boolean }): Task<any> {
+  return defineTask<StandardSchemaV1<any>, StandardSchemaV1<any>>(name, {
+    ...(queue !== undefined && { queue }),
+    ...(given && { input: unchecked<any>() }),
+  })
 }
 
 /** @throws UsageError when the worker has no handler for the task */
@@ -54,8 +81,7 @@ export async function eventFromStore(
   name: string,
   given: boolean,
 ): Promise<{ readonly event: Event; readonly known: boolean }> {
-  const { state } = await partsOf(client).session.open()
-  const known = (await readEvents(state)).find((one) => one.name === name)
+  const known = (await readEvents(await partsOf(client).session.open())).find((one) => one.name === name)
   const takesPayload = known?.takesPayload ?? given
   const event = takesPayload
     ? defineEvent(name, { payload: schemaOfJson(known?.payloadSchema, 'a payload') })

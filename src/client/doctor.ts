@@ -4,7 +4,7 @@ import { refuseUnknown } from '../core/task.js'
 import type { Finding, StatefulDriver } from '../driver/driver.js'
 import { readTasks } from './catalogue.js'
 import { checkSubscriptions } from './event-findings.js'
-import { checkJobs, checkQueues, isLive, type Snapshot } from './findings.js'
+import { checkDead, checkJobs, checkQueues, isLive, type Snapshot } from './findings.js'
 import { createQueueVerbs } from './queues.js'
 import { checkSchedules } from './schedule-findings.js'
 import { seeSchedules } from './schedules.js'
@@ -49,7 +49,7 @@ export function createDoctor<Tx>(session: Session<Tx>): ClientCore<Tx>['doctor']
     const since = performance.now()
     await driver.ping()
     const ms = performance.now() - since
-    const store: Finding = {
+    const answers: Finding = {
       code: 'store',
       level: 'ok',
       message: `${driver.name} answers in ${ms.toFixed(1)} ms.`,
@@ -58,6 +58,7 @@ export function createDoctor<Tx>(session: Session<Tx>): ClientCore<Tx>['doctor']
     // Apart, so that a store which answers only half of them still tells that half.
     const [seen, own] = await Promise.all([
       told(async () => {
+        if (!driver.traits.remembers) return bareFindings(driver)
         const snapshot = await look(driver)
         const { now, workers } = snapshot
         return [
@@ -70,7 +71,7 @@ export function createDoctor<Tx>(session: Session<Tx>): ClientCore<Tx>['doctor']
       }),
       told(async () => (await driver.inspect?.({ deep })) ?? []),
     ])
-    return [store, ...seen, ...own]
+    return [answers, ...seen, ...own]
   }
 
   return async (o = {}) => {
@@ -78,6 +79,18 @@ export function createDoctor<Tx>(session: Session<Tx>): ClientCore<Tx>['doctor']
     const findings = await told(() => examine(o.deep === true))
     return findings.toSorted((a, b) => RANKS[a.level] - RANKS[b.level])
   }
+}
+
+/** What a broker without a store can be asked. */
+async function bareFindings(driver: StatefulDriver<any>): Promise<readonly Finding[]> {
+  const { jobs } = driver.deadLetters ? await driver.jobs.list({ states: ['dead'], limit: LOOK_AT }) : { jobs: [] }
+  const forgets: Finding = {
+    code: 'no-store',
+    level: 'ok',
+    message: `The ${driver.name} driver remembers no jobs, so who works, what is stuck and what is paused cannot be told. To see that, add a store.`,
+    facts: { driver: driver.name },
+  }
+  return [...checkDead({ now: Date.now(), dead: jobs }), forgets]
 }
 
 /** What was found; a store that does not answer is a finding. */

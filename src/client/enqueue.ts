@@ -3,7 +3,7 @@
 import { encode } from '../core/codec.js'
 import { toMs } from '../core/duration.js'
 import type { Envelope } from '../core/envelope.js'
-import { ConfigurationError, ValidationError, hasCode, messageOf } from '../core/errors.js'
+import { ConfigurationError, ValidationError, hasCode, messageOf, shown } from '../core/errors.js'
 import { newId } from '../core/id.js'
 import { checkKey } from '../core/name.js'
 import { check, validationError, type Checked } from '../core/schema.js'
@@ -20,10 +20,11 @@ import type { Receipt } from '../driver/driver.js'
 import { headersOf, type Parent } from './headers.js'
 import { jobsOf, type Results } from './job.js'
 import { createPublisher } from './publish.js'
+import { expectReplies } from './reply.js'
 import type { Session } from './session.js'
 import type { EnqueueOptions, Job, Producer } from './types.js'
 
-const KNOWN = ['id', 'delay', 'runAt', 'priority', 'unique', 'group', 'headers', 'tx']
+const KNOWN = ['id', 'delay', 'runAt', 'priority', 'unique', 'group', 'headers', 'reply', 'tx']
 /** Jobs per call to the driver, so that a large `enqueueMany` leaves room for others. */
 const CHUNK = 1000
 const CHUNKS_AT_ONCE = 3
@@ -58,11 +59,24 @@ export function createProducer<Tx>(session: Session<Tx>, results: Results, paren
     return envelope
   }
 
-  async function publish(task: AnyTask, envelopes: readonly Envelope[]): Promise<Job<any>[]> {
-    const { broker } = await session.open()
+  /** @param asking ids of those whose end is to be sent to us */
+  async function publish(
+    task: AnyTask,
+    envelopes: readonly Envelope[],
+    asking: readonly string[],
+  ): Promise<Job<any>[]> {
+    const driver = await session.open()
     const handle = jobsOf(session, results, task)
-    const receipts = await inChunks(envelopes, (chunk) => broker.publish({ envelopes: chunk }))
-    return receipts.map(({ id, duplicate }) => handle(id, duplicate))
+    const send = (chunk: readonly Envelope[]) => driver.broker.publish({ envelopes: chunk })
+    // Where jobs are remembered, so are their results.
+    const expected = asking.length > 0 && !driver.traits.remembers ? await expectReplies(driver, asking) : undefined
+    try {
+      const receipts = await inChunks(expected ? envelopes.map(expected.envelope) : envelopes, send)
+      return receipts.map(({ id, duplicate }) => handle(id, duplicate, expected?.ending(id)))
+    } catch (error) {
+      expected?.forget()
+      throw error
+    }
   }
 
   function publishInTx(task: AnyTask, envelopes: readonly Envelope[], tx: Tx): Promise<Job<any>[]> {
@@ -82,7 +96,7 @@ export function createProducer<Tx>(session: Session<Tx>, results: Results, paren
       return (async () => {
         const spec = checkOptions(task, options)
         const envelope = build(task, spec, await valid(task, spec, input), options)
-        return (await publish(task, [envelope]))[0]!
+        return (await publish(task, [envelope], options.reply ? [envelope.id] : []))[0]!
       })()
     },
     enqueueMany(task: AnyTask, inputs: Iterable<any>, o: Options & { each?: (input: any) => Options } = {}) {
@@ -102,16 +116,24 @@ export function createProducer<Tx>(session: Session<Tx>, results: Results, paren
       }
       return (async () => {
         const envelopes: Envelope[] = []
+        const asking: string[] = []
+        let same: TaskSpec | undefined
         for (const input of inputs) {
-          const options = optionsFor(input)
-          const spec = checkOptions(task, options)
-          const checked = await valid(task, spec, input).catch((error: unknown) =>
-            atIndex(envelopes.length, () => fail(error)),
-          )
-          envelopes.push(atIndex(envelopes.length, () => build(task, spec, checked, options)))
+          const options = each ? optionsFor(input) : common
+          const spec = (each ? undefined : same) ?? (same = checkOptions(task, options))
+          const at = envelopes.length
+          // Nothing is waited for that need not be: there may be a great many.
+          const checking = atIndex(at, () => check(spec.input, input))
+          const checked =
+            checking instanceof Promise
+              ? await checking.catch((error: unknown) => atIndex(at, () => fail(error)))
+              : checking
+          const envelope = atIndex(at, () => build(task, spec, passed(task, input, checked), options))
+          envelopes.push(envelope)
+          if (options.reply) asking.push(envelope.id)
           if (envelopes.length % CHUNK === 0) await turn()
         }
-        return publish(task, envelopes)
+        return publish(task, envelopes, asking)
       })()
     },
   }
@@ -120,6 +142,8 @@ export function createProducer<Tx>(session: Session<Tx>, results: Results, paren
 function checkOptions(task: AnyTask, o: Options): TaskSpec {
   const spec = specOf(task)
   refuseUnknown(`enqueue("${task.name}")`, o, KNOWN)
+  if (o.reply !== undefined && typeof o.reply !== 'boolean')
+    throw new ConfigurationError(`reply: ${shown(o.reply)} is not allowed. Give true or false.`)
   return spec
 }
 

@@ -1,5 +1,5 @@
 // What the workers of a store know of events: written by each worker, read by tools that have no code of theirs.
-import type { State } from '../driver/driver.js'
+import type { StatefulDriver } from '../driver/driver.js'
 
 /** Entries of `State` under this prefix, followed by an event's name, say what its subscribers know of it. */
 export const EVENT_PREFIX = 'event/'
@@ -19,11 +19,17 @@ export interface SubscriptionFacts {
   readonly routesTo: string
 }
 
-export async function readEvents(state: State): Promise<readonly EventFacts[]> {
+type Asked = Pick<StatefulDriver<any>, 'state' | 'traits'>
+
+/** None where nothing is remembered. */
+export async function readEvents({ state, traits }: Asked): Promise<readonly EventFacts[]> {
+  if (!traits.remembers) return []
   return (await state.list({ prefix: EVENT_PREFIX })).map((entry) => JSON.parse(entry.value) as EventFacts)
 }
 
-export async function readSubscriptionFacts(state: State): Promise<ReadonlyMap<string, SubscriptionFacts>> {
+/** None where nothing is remembered. */
+export async function readSubscriptionFacts({ state, traits }: Asked): Promise<ReadonlyMap<string, SubscriptionFacts>> {
+  if (!traits.remembers) return new Map()
   const facts = await state.list({ prefix: SUBSCRIPTION_PREFIX })
   return new Map(facts.map(({ value }) => JSON.parse(value) as SubscriptionFacts).map((one) => [one.name, one]))
 }

@@ -19,11 +19,11 @@ const REPLAY_PAGE = 200
 export function createEventVerbs<Tx>(session: Session<Tx>): ClientCore<Tx>['events'] {
   return {
     async list() {
-      const { events, state } = await session.open()
+      const driver = await session.open()
       const [subscriptions, known, facts] = await Promise.all([
-        events.subscriptions(),
-        readEvents(state),
-        readSubscriptionFacts(state),
+        driver.events.subscriptions(),
+        readEvents(driver),
+        readSubscriptionFacts(driver),
       ])
       const patterns = subscriptions.flatMap((one) => one.patterns)
       const names = new Set([...known.map(({ name }) => name), ...patterns.filter((pattern) => !isOpen(pattern))])

@@ -120,7 +120,7 @@ function checkSuspects({ suspects }: Snapshot): readonly Finding[] {
   ]
 }
 
-function checkDead(s: Snapshot): readonly Finding[] {
+export function checkDead(s: Pick<Snapshot, 'now' | 'dead'>): readonly Finding[] {
   const recent = s.dead.filter(({ finishedAt = 0 }) => finishedAt > s.now - DAY)
   return [...byTask(recent)].map(([task, records]): Finding => {
     const last = records.reduce((a, b) => ((b.finishedAt ?? 0) > (a.finishedAt ?? 0) ? b : a))

@@ -13,6 +13,7 @@ export interface Parent {
 /** @throws ConfigurationError for what is no text, or too much of it */
 export function headersOf(given: HeaderMap | undefined, parent: Parent | undefined): HeaderMap {
   const headers: Record<string, string> = {}
+  if (!given && !parent) return headers
   if (parent) {
     headers[PARENT_HEADER] = parent.id
     for (const name of ['traceparent', 'tracestate']) {

@@ -5,13 +5,25 @@ import { JobCancelledError, JobFailedError, JobNotFoundError } from '../core/err
 import { check, validationError } from '../core/schema.js'
 import { specOf, type Task } from '../core/task.js'
 import type { JobRecord } from '../driver/driver.js'
+import type { Ending } from './reply.js'
 import type { Session } from './session.js'
 import type { Job, JobInfo } from './types.js'
 
 /** Waits for jobs to finish. */
 export interface Results {
-  /** The finished job. @throws JobNotFoundError, ResultTimeoutError, ClientClosedError, or the signal's reason */
-  wait(id: string, o: { readonly timeout: number; readonly signal?: AbortSignal | undefined }): Promise<JobRecord>
+  /**
+   * The finished job.
+   * @throws JobNotFoundError, ResultTimeoutError, ClientClosedError, or the signal's reason; UnsupportedError where nothing
+   * is remembered
+   */
+  wait(id: string, o: WaitOptions): Promise<JobRecord>
+  /** How it ended, as a reply tells: bounded as a wait is. */
+  waitFor(id: string, ending: Promise<Ending>, o: WaitOptions): Promise<Ending>
+}
+
+export interface WaitOptions {
+  readonly timeout: number
+  readonly signal?: AbortSignal | undefined
 }
 
 const DEFAULT_RESULT_TIMEOUT = 60_000
@@ -28,19 +40,22 @@ export function jobsOf<Output>(
   session: Session<any>,
   results: Results,
   task: Task<any, any, any, Output>,
-): (id: string, duplicate: boolean) => Job<Output> {
+): (id: string, duplicate: boolean, reply?: Promise<Ending>) => Job<Output> {
   const parts: Parts = { session, results, task }
-  return (id, duplicate) => new JobHandle<Output>(parts, id, duplicate)
+  return (id, duplicate, reply) => new JobHandle<Output>(parts, id, duplicate, reply)
 }
 
 /** A class for once: an `enqueueMany` answers a great many of these. */
 class JobHandle<Output> implements Job<Output> {
   readonly #parts: Parts
+  /** How it will have ended, if its end is sent to us. */
+  readonly #reply: Promise<Ending> | undefined
   id: string
   duplicate: boolean
 
-  constructor(parts: Parts, id: string, duplicate: boolean) {
+  constructor(parts: Parts, id: string, duplicate: boolean, reply: Promise<Ending> | undefined) {
     this.#parts = parts
+    this.#reply = reply
     this.id = id
     this.duplicate = duplicate
   }
@@ -48,7 +63,11 @@ class JobHandle<Output> implements Job<Output> {
   async result(o: { timeout?: Duration; signal?: AbortSignal } = {}): Promise<Output> {
     const { results, task } = this.#parts
     const timeout = o.timeout === undefined ? DEFAULT_RESULT_TIMEOUT : toMs(o.timeout, 'timeout')
-    return (await outputOf(task, await results.wait(this.id, { timeout, signal: o.signal }))) as Output
+    const options = { timeout, signal: o.signal }
+    const ending = this.#reply
+      ? await results.waitFor(this.id, this.#reply, options)
+      : await results.wait(this.id, options)
+    return (await outputOf(task, this.id, ending)) as Output
   }
 
   async info(): Promise<JobInfo> {
@@ -70,14 +89,14 @@ class JobHandle<Output> implements Job<Output> {
   }
 }
 
-async function outputOf(task: Task, record: JobRecord): Promise<unknown> {
-  const { id, name } = record.envelope
-  if (record.state === 'cancelled') throw new JobCancelledError(id)
-  if (record.state === 'dead') throw new JobFailedError(id, name, record.reason ?? 'failed', record.errors.at(-1))
+async function outputOf(task: Task, id: string, ending: Ending): Promise<unknown> {
+  const { name } = task
+  if (ending.state === 'cancelled') throw new JobCancelledError(id)
+  if (ending.state === 'dead') throw new JobFailedError(id, name, ending.reason ?? 'failed', ending.errors.at(-1))
   const { output } = specOf(task)
   if (output === undefined) return undefined
   const what = `Result of job ${id} (task "${name}")`
-  const checked = await check(output, decode(record.result ?? '', what))
+  const checked = await check(output, decode(ending.result ?? '', what))
   if ('issues' in checked) throw validationError(what, checked.issues)
   return checked.value
 }

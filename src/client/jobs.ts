@@ -15,7 +15,7 @@ const BATCH = 500
 
 export function createJobVerbs<Tx>(session: Session<Tx>): ClientCore<Tx>['jobs'] {
   async function move(which: string | JobFilter, to: 'ready' | 'cancelled' | 'deleted', defaults: readonly JobState[]) {
-    const { jobs } = await session.open()
+    const { jobs, traits } = await session.open()
     if (typeof which === 'string') {
       const { moved } = await jobs.move({ ids: [which], to, limit: 1 })
       const [one] = moved
@@ -23,7 +23,9 @@ export function createJobVerbs<Tx>(session: Session<Tx>): ClientCore<Tx>['jobs']
       if (one?.conflict !== undefined) throw conflictOf(one, one.conflict)
       return moved.length
     }
-    const query = { ...queryOf(which), states: which.states ?? defaults }
+    // A broker without memory knows only its dead jobs.
+    const usual = traits.remembers || to === 'cancelled' ? defaults : (['dead'] as const)
+    const query = { ...queryOf(which), states: which.states ?? usual }
     if (which.limit !== undefined) checkLimit(which.limit, Number.MAX_SAFE_INTEGER)
     let total = 0
     let left = which.limit ?? Infinity

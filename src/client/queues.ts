@@ -35,8 +35,11 @@ export function createQueueVerbs<Tx>(session: Session<Tx>): ClientCore<Tx>['queu
 }
 
 /** One queue, whether it is declared or not. */
-export async function queueInfo({ broker, state }: StatefulDriver<any>, name: string): Promise<QueueInfo> {
-  const [stats, paused] = await Promise.all([broker.stats({ queue: name }), state.get({ key: PAUSED_PREFIX + name })])
+export async function queueInfo({ broker, state, traits }: StatefulDriver<any>, name: string): Promise<QueueInfo> {
+  const [stats, paused] = await Promise.all([
+    broker.stats({ queue: name }),
+    traits.remembers ? state.get({ key: PAUSED_PREFIX + name }) : undefined, // without memory nothing can be paused
+  ])
   return {
     name,
     paused: paused !== undefined,

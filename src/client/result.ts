@@ -2,8 +2,10 @@
 import { LONGEST_TIMER } from '../core/duration.js'
 import { ClientClosedError, JobNotFoundError, ResultTimeoutError } from '../core/errors.js'
 import { isFinished } from '../core/job.js'
-import type { JobRecord, Jobs } from '../driver/driver.js'
-import type { Results } from './job.js'
+import { needsStore } from '../driver/bare.js'
+import type { JobRecord, Jobs, StatefulDriver } from '../driver/driver.js'
+import type { Results, WaitOptions } from './job.js'
+import type { Ending } from './reply.js'
 import type { Session } from './session.js'
 
 const POLL_EVERY = 500
@@ -14,12 +16,16 @@ const PAUSE_PER_LOOK = 4
 const POLLS_PER_RECHECK = 20
 const IDS_PER_QUERY = 500
 
-interface Waiter {
+/** A wait under way, whatever it waits for. */
+interface Wait<T> {
+  resolve(ending: T): void
+  reject(error: unknown): void
+}
+
+interface Waiter extends Wait<JobRecord> {
   readonly id: string
   /** The job was there when it was last asked. */
   seen: boolean
-  resolve(record: JobRecord): void
-  reject(error: unknown): void
 }
 
 export interface ResultWaiters extends Results {
@@ -29,6 +35,8 @@ export interface ResultWaiters extends Results {
 
 export function createResults<Tx>(session: Session<Tx>): ResultWaiters {
   const waiters = new Set<Waiter>()
+  /** For replies: nothing is looked up for them. */
+  const expecting = new Set<Wait<Ending>>()
   let stopListening: (() => void) | undefined
   let timer: NodeJS.Timeout | undefined
   let due = Infinity
@@ -69,9 +77,9 @@ export function createResults<Tx>(session: Session<Tx>): ResultWaiters {
     const asked = [...waiters]
     if (++polls % POLLS_PER_RECHECK === 0) for (const waiter of asked) waiter.seen = false
     try {
-      const { jobs } = await session.open()
-      for await (const batch of batches(asked.filter((waiter) => !waiter.seen))) await firstLook(jobs, batch)
-      for await (const batch of batches(asked.filter((waiter) => waiter.seen))) await laterLook(jobs, batch)
+      const driver = await session.open()
+      for await (const batch of batches(asked.filter((waiter) => !waiter.seen))) await firstLook(driver, batch)
+      for await (const batch of batches(asked.filter((waiter) => waiter.seen))) await laterLook(driver.jobs, batch)
     } catch (error) {
       // An outage: the next look may succeed, and every wait has its own deadline. A closed client never comes back.
       if (session.closed) for (const waiter of asked) waiter.reject(error)
@@ -79,11 +87,14 @@ export function createResults<Tx>(session: Session<Tx>): ResultWaiters {
     }
   }
 
-  async function firstLook(jobs: Jobs, batch: readonly Waiter[]): Promise<void> {
+  async function firstLook({ jobs, traits }: StatefulDriver<Tx>, batch: readonly Waiter[]): Promise<void> {
+    const ends = traits.history === 'final'
     const records = byId(await jobs.get({ ids: batch.map(({ id }) => id) }))
     for (const waiter of batch) {
       const record = records.get(waiter.id)
-      if (!record) waiter.reject(new JobNotFoundError(waiter.id))
+      // Where only the end is written, a job that is not there may well run.
+      if (!record && ends) waiter.seen = true
+      else if (!record) waiter.reject(new JobNotFoundError(waiter.id))
       else if (isFinished(record.state)) waiter.resolve(record)
       else waiter.seen = true
     }
@@ -98,7 +109,10 @@ export function createResults<Tx>(session: Session<Tx>): ResultWaiters {
   }
 
   async function listen(): Promise<void> {
-    const { signals } = await session.open()
+    const driver = await session.open()
+    if (!driver.traits.remembers)
+      throw needsStore(driver, 'keep results, which it only tells to who enqueues with { reply: true }')
+    const { signals } = driver
     if (waiters.size === 0) return
     stopListening ??= signals.on('done', () => {
       if (looking) again = true
@@ -113,41 +127,58 @@ export function createResults<Tx>(session: Session<Tx>): ResultWaiters {
     stopListening = undefined
   }
 
+  /** A promise with a bound, which ends with the client. `begin` makes the wait known, and answers how to forget it. */
+  function bounded<T>(id: string, o: WaitOptions, begin: (wait: Wait<T>) => () => void): Promise<T> {
+    const { timeout, signal } = o
+    return new Promise<T>((resolve, reject) => {
+      if (session.closed) return reject(new ClientClosedError())
+      if (signal?.aborted) return reject(signal.reason as Error)
+      let forget = () => {}
+      const end = () => {
+        clearTimeout(deadline)
+        signal?.removeEventListener('abort', onAbort)
+        forget()
+      }
+      const wait: Wait<T> = {
+        resolve: (ending) => {
+          end()
+          resolve(ending)
+        },
+        reject: (error) => {
+          end()
+          reject(error as Error)
+        },
+      }
+      const late = () => wait.reject(new ResultTimeoutError(id, timeout))
+      const deadline = setTimeout(late, Math.min(timeout, LONGEST_TIMER))
+      const onAbort = () => wait.reject(signal?.reason)
+      signal?.addEventListener('abort', onAbort, { once: true })
+      forget = begin(wait)
+    })
+  }
+
   return {
-    wait: (id, { timeout, signal }) =>
-      new Promise<JobRecord>((resolve, reject) => {
-        if (session.closed) return reject(new ClientClosedError())
-        if (signal?.aborted) return reject(signal.reason as Error)
-        const end = () => {
-          clearTimeout(deadline)
-          signal?.removeEventListener('abort', onAbort)
-          waiters.delete(waiter)
-          if (waiters.size === 0) stop()
-        }
-        const waiter: Waiter = {
-          id,
-          seen: false,
-          resolve: (record) => {
-            end()
-            resolve(record)
-          },
-          reject: (error) => {
-            end()
-            reject(error as Error)
-          },
-        }
-        const late = () => waiter.reject(new ResultTimeoutError(id, timeout))
-        const deadline = setTimeout(late, Math.min(timeout, LONGEST_TIMER))
-        const onAbort = () => waiter.reject(signal?.reason)
-        signal?.addEventListener('abort', onAbort, { once: true })
+    wait: (id, options) =>
+      bounded<JobRecord>(id, options, (wait) => {
+        const waiter: Waiter = { ...wait, id, seen: false }
         waiters.add(waiter)
         listen().then(
           () => lookIn(0),
           (error: unknown) => waiter.reject(error),
         )
+        return () => {
+          waiters.delete(waiter)
+          if (waiters.size === 0) stop()
+        }
+      }),
+    waitFor: (id, ending, options) =>
+      bounded<Ending>(id, options, (wait) => {
+        expecting.add(wait)
+        void ending.then(wait.resolve)
+        return () => void expecting.delete(wait)
       }),
     close() {
-      for (const waiter of waiters) waiter.reject(new ClientClosedError())
+      for (const wait of [...waiters, ...expecting]) wait.reject(new ClientClosedError())
     },
   }
 }

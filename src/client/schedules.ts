@@ -5,6 +5,7 @@ import { checkSubscriberName } from '../core/event.js'
 import { newId } from '../core/id.js'
 import { checkRule, nextTick, sameTimes, schedulePrefix, type Rule, type ScheduleDefinition } from '../core/schedule.js'
 import type { Task } from '../core/task.js'
+import { needsStore } from '../driver/bare.js'
 import type { StatefulDriver } from '../driver/driver.js'
 import { isLive } from './findings.js'
 import {
@@ -56,6 +57,7 @@ export function createScheduleVerbs<Tx>(session: Session<Tx>): ClientCore<Tx>['s
     },
     async list() {
       const driver = await session.open()
+      if (!driver.traits.remembers) throw needsStore(driver, 'keep schedules')
       return seeSchedules(driver, await seeWorkers(driver))
     },
     async trigger(name) {

@@ -56,8 +56,8 @@ export interface SubscriptionInfo extends Omit<QueueInfo, 'name'> {
   readonly patterns: readonly string[]
   /** Where its copies wait: a queue of its own, unless its options name one. */
   readonly queue: string
-  /** A live worker has it in its code. */
-  readonly declared: boolean
+  /** A live worker has it in its code. Left out where nobody can tell: by a broker without a store. */
+  readonly declared?: boolean
   /** Of the newest declaration. */
   readonly declaredAt: Date
   /** The task that it queues, if a `route` made it. */

@@ -1,9 +1,10 @@
 // What the parts of a client share: the driver, dialled at first use, and the options with their defaults.
 import { toMs } from '../core/duration.js'
 import type { Envelope } from '../core/envelope.js'
-import { ClientClosedError, ConfigurationError, UnsupportedError } from '../core/errors.js'
+import { ClientClosedError, ConfigurationError } from '../core/errors.js'
 import { checkName } from '../core/name.js'
 import { keepMs, refuseUnknown } from '../core/task.js'
+import { statefulOf } from '../driver/bare.js'
 import type { Driver, StatefulDriver } from '../driver/driver.js'
 import { guard } from '../driver/guard.js'
 import { createLogger, unbreakable, type Logger } from '../observe/log.js'
@@ -32,6 +33,8 @@ export interface Session<Tx> {
   open(): Promise<StatefulDriver<Tx>>
   /** The driver if it is connected already: for calls that must not wait. */
   opened(): StatefulDriver<Tx>
+  /** Its driver remembers jobs. True until it is known. */
+  readonly remembers: boolean
   readonly closed: boolean
   close(): Promise<void>
 }
@@ -70,6 +73,9 @@ export function createSession<Tx>(load: () => Promise<Driver<Tx>>, options: Clie
     around,
     log,
     keep,
+    get remembers() {
+      return driver?.traits.remembers ?? true
+    },
     get closed() {
       return closing !== undefined
     },
@@ -94,12 +100,4 @@ export function createSession<Tx>(load: () => Promise<Driver<Tx>>, options: Clie
         await dialled?.close()
       })()),
   }
-}
-
-function statefulOf<Tx>(driver: Driver<Tx>): StatefulDriver<Tx> {
-  const missing = (['jobs', 'workers', 'state', 'signals', 'events', 'eventLog'] as const).filter(
-    (port) => driver[port] === undefined,
-  )
-  if (missing.length === 0) return driver as StatefulDriver<Tx>
-  throw new UnsupportedError(`The ${driver.name} driver keeps no ${missing.join(', ')}: add a store.`)
 }

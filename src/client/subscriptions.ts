@@ -31,6 +31,7 @@ export function createSubscriptionVerbs<Tx>(session: Session<Tx>): ClientCore<Tx
     async remove(name) {
       const { driver, subscription } = await known(name)
       const task = subscriptionTask(name)
+      if (!driver.traits.remembers) return removeForgotten(driver, subscription)
       const worker = (await seeWorkers(driver)).find((one) => isLive(one) && one.tasks.includes(task))
       if (worker)
         throw new ConfigurationError(
@@ -62,10 +63,11 @@ export async function knownSubscription(events: Events<any>, name: string): Prom
 
 /** Every subscription, with how its queue is and whether anybody would still declare it. */
 export async function seeSubscriptions(driver: StatefulDriver<any>): Promise<readonly SubscriptionInfo[]> {
+  const { remembers } = driver.traits
   const [all, facts, workers] = await Promise.all([
     driver.events.subscriptions(),
-    readSubscriptionFacts(driver.state),
-    seeWorkers(driver),
+    readSubscriptionFacts(driver),
+    remembers ? seeWorkers(driver) : [],
   ])
   const live = new Set(workers.filter(isLive).flatMap(({ tasks }) => tasks))
   return Promise.all(
@@ -77,12 +79,21 @@ export async function seeSubscriptions(driver: StatefulDriver<any>): Promise<rea
         patterns,
         queue,
         ...state,
-        declared: live.has(subscriptionTask(name)),
+        ...(remembers && { declared: live.has(subscriptionTask(name)) }),
         declaredAt: new Date(declaredAt),
         ...(routesTo !== undefined && { task: routesTo }),
       }
     }),
   )
+}
+
+/** Nobody knows who has it in their code; and in a queue that others share, its copies stay. */
+async function removeForgotten(driver: StatefulDriver<any>, { name, queue }: Subscription): Promise<number> {
+  await driver.events.remove({ name })
+  if (queue !== subscriptionTask(name)) return 0
+  const removed = await driver.broker.purge({ queue })
+  await driver.broker.remove({ queue })
+  return removed
 }
 
 async function deleteWaiting({ jobs }: StatefulDriver<any>, name: string): Promise<number> {

@@ -47,6 +47,11 @@ export interface EnqueueOptions<Tx = never> {
   group?: string
   /** Carried unread; at most 16 KiB. */
   headers?: HeaderMap
+  /**
+   * Send the end of the job to this process, so that `job.result()` works on a broker without a store: on the handle that
+   * this call gives, while this client lives. With a store results are kept anyway, and it changes nothing. Default `false`.
+   */
+  reply?: boolean
   /** An open transaction of the driver's product: the job exists exactly when it commits. */
   tx?: Tx
 }
@@ -102,7 +107,8 @@ export interface Job<Output = unknown> {
   duplicate: boolean
   /**
    * The result, as the output schema parsed it. Waits at most `timeout`, default 1 minute.
-   * @throws JobFailedError, JobCancelledError, JobNotFoundError, ResultTimeoutError, ClientClosedError, or the signal's reason
+   * @throws JobFailedError, JobCancelledError, JobNotFoundError, ResultTimeoutError, ClientClosedError, or the signal's reason;
+   * UnsupportedError at once on a broker without a store, unless the job was enqueued with `{ reply: true }`
    */
   result(o?: { timeout?: Duration; signal?: AbortSignal }): Promise<Output>
   /** @throws JobNotFoundError */
@@ -184,7 +190,16 @@ export interface JobFilter {
 }
 
 /** A driver, or a broker and a store that together make one. */
-export type Target<Tx> = Driver<Tx> | { broker: string | Driver; store: string | StatefulDriver<Tx> }
+export type Target<Tx> =
+  | Driver<Tx>
+  | {
+      /** Moves the jobs: a URL such as `amqp://localhost`, or a driver without memory. */
+      broker: string | Driver
+      /** Remembers them: a URL such as `sqlite:jobs.db`, or a driver that can keep the books of a broker. */
+      store: string | StatefulDriver<Tx>
+      /** How much is written: every step (`full`, the default), or of most jobs only the end. See `compose`. */
+      history?: 'full' | 'final'
+    }
 
 export type ClientOptions = {
   /** Jobs of different namespaces do not see each other on one store. */

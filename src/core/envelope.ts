@@ -36,3 +36,6 @@ export interface Envelope {
 
 /** Header that carries the id of the job whose handler enqueued this one. */
 export const PARENT_HEADER = 'millrace-parent'
+
+/** Header of a job whose end is told to the process that enqueued it. */
+export const REPLY_HEADER = 'millrace-reply'

@@ -40,3 +40,4 @@ export function isFinished(state: JobState): boolean {
 /** Priorities run from 0 (last) to 9 (first). */
 export type Priority = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9
 export const DEFAULT_PRIORITY: Priority = 4
+export const HIGHEST_PRIORITY: Priority = 9

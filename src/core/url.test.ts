@@ -4,6 +4,7 @@ import { withoutSecret } from './url.js'
 
 it.each([
   ['amqp://user:secret@host/vhost', 'amqp://***@host/vhost'],
+  ['amqp://user:se@cret/secret?secret#secret@host/vhost', 'amqp://***@host/vhost'],
   ['postgres://user@host/db', 'postgres://***@host/db'],
   ['sqlite:./jobs.db', 'sqlite:./jobs.db'],
   ['sqlite:/home/a@b/jobs.db', 'sqlite:/home/a@b/jobs.db'],

@@ -1,14 +1,21 @@
-// The seam: what a product must offer to carry Millrace. Small ports, types only but for two shared facts. A driver has a
-// capability if it has the port, and says the finer differences as data in its traits. Times are epoch milliseconds,
-// durations milliseconds.
-import type { DeadReason, JobError } from '../core/errors.js'
+// The seam: what a product must offer to carry Millrace. Small ports, types only but for shared facts. A driver has a capability
+// if it has the port, and says finer differences as data in its traits. Times are epoch milliseconds, durations milliseconds.
 import type { Envelope } from '../core/envelope.js'
-import type { JobState } from '../core/job.js'
+import type { Delayed } from './delayed.js'
 import type { EventLog, Events } from './events.js'
+import type { DeadLetters } from './dead-letters.js'
+import type { Delivery } from './delivery.js'
+import type { Jobs } from './jobs.js'
+import type { Leaving } from './leaving.js'
+import type { Ledger } from './ledger.js'
+import type { Replies } from './replies.js'
 import type { Receipt } from './receipts.js'
 import type { Pulse } from './pulse.js'
 
+export type { Delivery, LogLine, LostReason, Note, ReleaseReason } from './delivery.js'
+export type { JobQuery, JobRecord, Jobs, KeptLine, Moved } from './jobs.js'
 export type { Receipt } from './receipts.js'
+export { BLOCKED_FORGOTTEN, KEPT_LINES, LINE_LENGTH, PAUSED_PREFIX } from './facts.js'
 
 /** Moves envelopes from producers to workers, at least once. */
 export interface Broker<Tx = never> {
@@ -52,67 +59,6 @@ export interface Consumer {
   readonly closed: Promise<Error | undefined>
 }
 
-/** What a handler says while it works. */
-export interface Note {
-  readonly progress?: number
-  readonly note?: string
-  readonly log?: readonly LogLine[]
-}
-
-/** A line that a handler logged: one line of text, its fields written out as `key=value`. */
-export interface LogLine {
-  readonly at: number
-  readonly level: 'debug' | 'info' | 'warn' | 'error'
-  readonly text: string
-  /** The attempt that said it. */
-  readonly attempt: number
-}
-
-/** Of each job the newest lines are kept, and of each line so many characters. */
-export const KEPT_LINES = 200
-export const LINE_LENGTH = 1_000
-
-/** Why a delivery is not ours any more (`lease`, `link`), or should end (`cancelled`: still ours to settle). */
-export type LostReason = 'lease' | 'link' | 'cancelled'
-/** Why a job is given back. */
-export type ReleaseReason = 'stop' | 'later' | 'no-handler' | 'limit'
-
-/**
- * One envelope in one worker's hands. One settling verb (ack, retry, dead, release) may be called, once. Whoever wraps
- * it uses `wrapDelivery`.
- */
-export interface Delivery<Tx = never> {
-  readonly envelope: Envelope
-  /** Fencing token: grows with every hand-over and is never reset. */
-  readonly run: number
-  /** Number of this attempt, 1 the first. */
-  readonly attempt: number
-  readonly crashes: number
-  /** A worker died with this job in hand: call `start()` before the handler. */
-  readonly suspect: boolean
-  /** It was given back before, for this reason, again and again since then; not if nobody looked at it for long. */
-  readonly blocked?: { readonly why: ReleaseReason; readonly since: number } | undefined
-  /**
-   * The handler is about to begin. `false`: this process did not answer, and the driver has given the job back in its
-   * place; then nothing may be done with it any more. A driver that never does that leaves it out.
-   */
-  begin?(): boolean
-  /** Write that the handler begins. Only suspects need it, and only a written start can count as a crash. */
-  start(): Promise<void>
-  /** Called at most once for each reason, also when it happened before. */
-  onLost(fn: (why: LostReason) => void): void
-  /** Progress from 0 to 1, a short note, and lines of the handler's log. Coalesced, best effort. */
-  note(o: Note): void
-  /** Done. Result, state and children are kept in one step where the driver can. */
-  ack(o?: { readonly result?: string; readonly tx?: Tx; readonly publish?: readonly Envelope[] }): Promise<void>
-  /** Failed: again, no sooner than after `delay`. Spends an attempt. */
-  retry(o: { readonly delay: number; readonly error: JobError }): Promise<void>
-  /** Failed for good: kept where an operator finds it. */
-  dead(o: { readonly reason: DeadReason; readonly error: JobError }): Promise<void>
-  /** Not run after all: given back unspent. */
-  release(o?: { readonly delay?: number; readonly why?: ReleaseReason }): Promise<void>
-}
-
 export interface QueueStats {
   readonly ready: number
   readonly scheduled?: number
@@ -122,94 +68,6 @@ export interface QueueStats {
   readonly dead?: number
   /** How long the oldest ready job has been ready. */
   readonly oldestMs?: number
-}
-
-/** A job as the store remembers it. */
-export interface JobRecord {
-  readonly envelope: Envelope
-  readonly state: JobState
-  readonly reason?: DeadReason
-  readonly run: number
-  /** Attempts spent, and the one under way. */
-  readonly attempt: number
-  readonly crashes: number
-  readonly suspect: boolean
-  readonly progress?: number
-  readonly note?: string
-  readonly result?: string
-  /** At most 5, the newest last. */
-  readonly errors: readonly JobError[]
-  readonly worker?: string
-  /** When it became ready, or will. */
-  readonly dueAt: number
-  readonly startedAt?: number
-  readonly finishedAt?: number
-  /** A cancel was asked for while the job was active. */
-  readonly cancelling: boolean
-  /** Why it waits although it was handed over before. */
-  readonly blocked?: { readonly why: ReleaseReason; readonly since: number }
-}
-
-/** The one way to point at jobs. Every part given must hold. */
-export interface JobQuery {
-  readonly ids?: readonly string[]
-  readonly name?: string
-  readonly queue?: string
-  readonly states?: readonly JobState[]
-  readonly reason?: DeadReason
-  readonly group?: string
-  /** Text that the name or message of its last error contains. */
-  readonly error?: string
-  /** Enqueued at or after. */
-  readonly since?: number
-  /** Enqueued before. */
-  readonly before?: number
-  /** In this worker's hands. */
-  readonly worker?: string
-  /** Only jobs that wait as suspects: a worker died with them in hand. */
-  readonly suspect?: true
-  /** Only jobs that were given back for this reason, and have not run since. */
-  readonly blocked?: ReleaseReason
-}
-
-/** Outcome of moving one job; `conflict` names who holds its unique key. */
-export interface Moved {
-  readonly id: string
-  readonly conflict?: string
-}
-
-/** Memory of jobs, and the operator's verbs. */
-export interface Jobs {
-  get(o: {
-    readonly ids: readonly string[]
-    /** Only those that have finished. */
-    readonly finished?: boolean
-  }): Promise<readonly JobRecord[]>
-  /** Newest first; `cursor` goes on where a page ended. */
-  list(
-    o: JobQuery & { readonly limit: number; readonly cursor?: string },
-  ): Promise<{ readonly jobs: readonly JobRecord[]; readonly cursor?: string }>
-  count(o: JobQuery): Promise<number>
-  /**
-   * `ready`: dead jobs come back with fresh attempts, scheduled ones run now. `cancelled`: waiting jobs end at once, an
-   * active one when its handler has ended. `deleted`: removed for good, except active ones. Looks at `limit` jobs at most;
-   * `cursor` goes on where a call ended.
-   */
-  move(
-    o: JobQuery & { readonly to: 'ready' | 'cancelled' | 'deleted'; readonly limit: number; readonly cursor?: string },
-  ): Promise<{ readonly moved: readonly Moved[]; readonly cursor?: string }>
-  /** Remove finished jobs whose retention is over, at most `limit`; how many that was. */
-  prune(o: { readonly limit: number }): Promise<number>
-  /**
-   * Lines that its handlers logged, oldest first; `after` goes on behind a line's number. What was said before a settle is
-   * kept with it or before it. Lines end with their job; an unknown job has none.
-   */
-  logs(o: { readonly id: string; readonly after?: number; readonly limit: number }): Promise<readonly KeptLine[]>
-}
-
-/** A line with its place: numbers grow within a job, and may have gaps. */
-export interface KeptLine extends LogLine {
-  readonly n: number
 }
 
 /** A job that a worker runs now. */
@@ -265,6 +123,8 @@ export interface Workers {
   beat(o: { readonly worker: string; readonly info: WorkerInfo; readonly pulse?: Pulse }): Promise<{
     readonly revoked: readonly string[]
     readonly paused: readonly string[]
+    /** Of a broker with a store: the beat reached the store, but the broker did not answer when it was last asked. */
+    readonly brokerAway?: boolean
   }>
   /** The worker is gone; what it still held is given back, unspent unless it has `crashed`. */
   leave(o: { readonly worker: string; readonly crashed?: boolean }): Promise<void>
@@ -308,10 +168,8 @@ export interface State {
   list(o: { readonly prefix: string }): Promise<readonly Entry[]>
 }
 
-/**
- * Best-effort wake-ups: `work` (something became ready) and `done` (something finished). They may be lost, doubled or
- * spurious, so every listener also polls.
- */
+// They may be lost, doubled or spurious, so every listener also polls.
+/** Best-effort wake-ups: `work` (something became ready) and `done` (something finished). */
 export interface Signals {
   on(topic: 'work' | 'done', listener: () => void): () => void
 }
@@ -330,6 +188,14 @@ export interface Traits {
   readonly transactions: 'none' | 'sync' | 'async'
   /** How long a worker may be silent before its jobs go to others, in milliseconds. */
   readonly lease: number
+  /** It remembers jobs and shared state. `false`: a bare broker, which only moves jobs; what needs memory is refused. */
+  readonly remembers: boolean
+  /** Longer than this no handler may run, in milliseconds, or the product takes its job away. Left out: no such limit. */
+  readonly longestRun?: number
+  /** `final`: of most jobs it knows only how they ended; nothing of them is there before. Left out: they are known all along. */
+  readonly history?: 'final'
+  /** Where a job waits that was given back: in its old place (also when left out), or behind those that wait already. */
+  readonly returns?: 'in-place' | 'at-end'
 }
 
 /** What a client tells its driver. */
@@ -339,6 +205,13 @@ export interface ConnectOptions {
   readonly migrate: boolean
   /** Milliseconds until an unanswered write fails. */
   readonly publishTimeout: number
+  /** Its jobs are moved by another broker: it hands over none itself, and keeps account of what is to be handed. */
+  readonly ledger?: boolean
+  /**
+   * A store keeps the books of its jobs: it buries none, and hands over at once, as a suspect, what somebody had in hand
+   * before and did not settle.
+   */
+  readonly carries?: boolean
   log(level: 'debug' | 'info' | 'warn' | 'error', message: string, fields?: Readonly<Record<string, unknown>>): void
 }
 
@@ -354,6 +227,14 @@ export interface Driver<in Tx = never> {
   readonly signals?: Signals
   readonly events?: Events<Tx>
   readonly eventLog?: EventLog
+  /** What a store needs to be one part of a pair. */
+  readonly ledger?: Ledger<Tx>
+  /** What `drain` needs to move jobs from here to another driver. */
+  readonly leaving?: Leaving
+  /** Delayed jobs of a broker that keeps them where nobody can list them. */
+  readonly delayed?: Delayed
+  readonly deadLetters?: DeadLetters
+  readonly replies?: Replies
   /** Dial. Called before anything else; joins a call under way. */
   connect(o: ConnectOptions): Promise<void>
   /** Create or migrate what is needed. Idempotent, safe to race. */
@@ -378,9 +259,3 @@ export interface StatefulDriver<in Tx = never> extends Driver<Tx> {
   readonly events: Events<Tx>
   readonly eventLog: EventLog
 }
-
-/** A blocked job that was due for so long without anybody taking it was not given back again and again meanwhile. */
-export const BLOCKED_FORGOTTEN = 600_000
-
-/** Entries of `State` under this prefix, followed by a queue's name, mean that the queue is paused. */
-export const PAUSED_PREFIX = 'paused/'

@@ -1,6 +1,7 @@
 // The guard around a driver that can do nothing but carry messages.
 import { describe, expect, it } from 'vitest'
 import { createClient } from '../connect.js'
+import { defineEvent } from '../core/event.js'
 import { defineTask } from '../core/task.js'
 import { envelope, codeOf, ERROR } from '../testing/conformance/stage.js'
 import type { Delivery, Driver, State } from './driver.js'
@@ -24,6 +25,7 @@ function bareDriver() {
       unique: false,
       transactions: 'none',
       lease: 1000,
+      remembers: false,
     },
     broker: {
       declare: async () => {},
@@ -153,12 +155,26 @@ describe('the guard', () => {
 })
 
 describe('a client on a driver without a store', () => {
-  it('says what is missing', async () => {
+  it('does what it can, and says what is missing where it is asked for', async () => {
     const client = createClient(bareDriver().driver)
-    await expect(client.enqueue(defineTask('x'))).rejects.toMatchObject({
-      code: 'ERR_UNSUPPORTED',
-      message: 'The bare driver keeps no jobs, workers, state, signals, events, eventLog: add a store.',
-    })
+    const job = await client.enqueue(defineTask('x'))
+    for (const [call, words] of [
+      [() => client.workers.list(), 'tell which workers there are'],
+      [() => client.jobs.list({ states: ['dead'] }), 'list jobs'],
+      [() => client.jobs.retry(job.id), 'retry jobs'],
+      [() => job.cancel(), 'cancel jobs'],
+      [() => client.schedules.list(), 'keep schedules'],
+      [() => client.publish(defineEvent('e')), 'publish events'],
+      [() => client.enqueue(defineTask('x'), undefined, { reply: true }), 'answer with the result of a job'],
+    ] as const) {
+      const error = await Promise.resolve(call()).then(
+        () => undefined,
+        (thrown: { code?: string; message: string }) => thrown,
+      )
+      expect(error?.code).toBe('ERR_UNSUPPORTED')
+      expect(error?.message).toContain(`The bare driver cannot ${words}: `)
+      expect(error?.message).toContain('add a store')
+    }
     await client.close()
   })
 })

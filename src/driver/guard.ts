@@ -4,6 +4,7 @@ import { AlreadySettledError, ClientClosedError, UnsupportedError, hasCode } fro
 import type { Envelope } from '../core/envelope.js'
 import { DEFAULT_PRIORITY } from '../core/job.js'
 import type { Broker, Consumer, Delivery, Driver, LostReason, State, StatefulDriver, Traits } from './driver.js'
+import type { Ledger } from './ledger.js'
 import type { Events } from './events.js'
 
 /** Runs `call` and may measure it. The default runs it. */
@@ -34,6 +35,11 @@ export function guard<Tx>(driver: Driver<Tx>, span: Span = plainSpan): Driver<Tx
     ...(driver.events && { events: guardEvents(driver, driver.events, span, open) }),
     ...(driver.eventLog && { eventLog: refuseAfterClose(driver.eventLog, open) }),
     ...(driver.signals && { signals: driver.signals }),
+    ...(driver.ledger && { ledger: guardLedger(driver, driver.ledger, open) }),
+    ...(driver.leaving && { leaving: refuseAfterClose(driver.leaving, open) }),
+    ...(driver.delayed && { delayed: refuseAfterClose(driver.delayed, open) }),
+    ...(driver.deadLetters && { deadLetters: refuseAfterClose(driver.deadLetters, open) }),
+    ...(driver.replies && { replies: refuseAfterClose(driver.replies, open) }),
     async connect(o) {
       open()
       // A failed dial is not remembered: the next call tries again.
@@ -108,6 +114,22 @@ function guardEvents<Tx>(driver: Driver<Tx>, events: Events<Tx>, span: Span, ope
         return span('publish', { count: o.events.length }, () => events.publish(o))
       }
       return o.tx === undefined ? Promise.resolve().then(publish) : publish()
+    },
+  }
+}
+
+function guardLedger<Tx>(driver: Driver<Tx>, ledger: Ledger<Tx>, open: () => void): Ledger<Tx> {
+  return {
+    ...refuseAfterClose(ledger, open),
+    // As above: with `tx` all of it happens at once, errors too.
+    add(o) {
+      const add = () => {
+        open()
+        for (const envelope of o.envelopes) checkEnvelope(envelope, driver.name, driver.traits)
+        if (o.tx !== undefined) checkTx(driver.name, driver.traits)
+        return ledger.add(o)
+      }
+      return o.tx === undefined ? Promise.resolve().then(add) : add()
     },
   }
 }

@@ -9,6 +9,7 @@ export function wrapDelivery<Tx>(inner: Delivery<Tx>, replaced: Partial<Delivery
     attempt: inner.attempt,
     crashes: inner.crashes,
     suspect: inner.suspect,
+    ...(inner.errors && { errors: inner.errors }),
     ...(inner.blocked && { blocked: inner.blocked }),
     begin: () => inner.begin?.() ?? true,
     start: () => inner.start(),

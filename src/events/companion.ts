@@ -29,7 +29,7 @@ export const eventsCompanion: Companion = {
         )
       await driver.events.declare({ name, queue, patterns })
     }
-    await writeFacts(driver.state, bound)
+    if (driver.traits.remembers) await writeFacts(driver.state, bound)
   },
 }
 

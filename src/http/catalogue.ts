@@ -57,8 +57,7 @@ export function createCatalogue(
   const events = o.events
     ? fixed(byName('events', o.events.map(known), ({ name }) => name))
     : remembered(async () => {
-        const { state } = await session.open()
-        const facts = await readEvents(state)
+        const facts = await readEvents(await session.open())
         return new Map(
           facts.map(({ name, takesPayload, payloadSchema: jsonSchema }): [string, KnownEvent] => [
             name,

@@ -7,6 +7,7 @@ import { isFinished, type Priority } from '../core/job.js'
 import { checkKey } from '../core/name.js'
 import type { JobRecord } from '../driver/driver.js'
 import { json } from './answer.js'
+import { enqueueBare } from './bare-tasks.js'
 import { bytesOf, isJson, jsonOf, mediaType, textOf } from './body.js'
 import type { OfferedTask } from './catalogue.js'
 import type { Admitted, House } from './context.js'
@@ -30,6 +31,8 @@ export async function enqueueTask(house: House, admitted: Admitted, name: string
 
   const headers = traceIn((header) => request.headers.get(header))
   const options: EnqueueOptions = { ...asked, headers, ...(id !== undefined && { id }) }
+  const driver = await flow.read(parts.session.open())
+  if (!driver.traits.remembers) return enqueueBare(house, driver, { request, offered, input, options, seconds })
   const job = await flow.write(parts.core.enqueue<any, unknown>(offered.task, input, options))
   const location = { location: `${settings.basePath}/jobs/${encodeURIComponent(job.id)}` }
   const answer = { id: job.id, duplicate: job.duplicate }

@@ -3,6 +3,7 @@
 import { canonical } from '../core/codec.js'
 import { nextTick, sameTimes, type ScheduleDeclaration, type ScheduleDefinition } from '../core/schedule.js'
 import { changeSchedule, checkSchedulable, readSchedules, type ScheduleRecord } from '../client/schedule-record.js'
+import { needsStore } from '../driver/bare.js'
 import type { StatefulDriver } from '../driver/driver.js'
 import type { Logger } from '../observe/log.js'
 
@@ -19,6 +20,7 @@ interface Declaring {
 /** The newest declaration wins. @throws UnsupportedError for what the driver cannot do */
 export async function declareSchedules(o: Declaring): Promise<void> {
   for (const { name, definition } of o.schedules) {
+    if (!o.driver.traits.remembers) throw needsStore(o.driver, `keep schedules ("${name}")`)
     checkSchedulable(o.driver, name, definition)
     await declareOne(o, name, definition)
   }

@@ -17,6 +17,7 @@ export function startScheduler({ driver, parts, plan, worker }: Company & { read
 } {
   const { session } = parts
   const { log, around } = session
+  if (!driver.traits.remembers) return { async stop() {} } // without memory there are no schedules
   const { schedules } = plan
   const lease = createLease(driver.state, worker)
   const ticker = createTicker({ driver, session, own: new Set(schedules.map(({ name }) => name)) })

@@ -200,7 +200,16 @@ export function createRunner(parts: ClientParts<any>, plan: WorkerPlan, driver: 
       const { log } = parts.session
       const { workers, traits } = driver
       await makeTicks()
-      presence ??= await startPresence({ workers, worker, lease: traits.lease, pulse, info, onPaused: () => {}, log })
+      presence ??= await startPresence({
+        what: 'store',
+        workers,
+        worker,
+        lease: traits.lease,
+        pulse,
+        info,
+        onPaused: () => {},
+        log,
+      })
       for (;;) {
         const change = bell.next()
         if (await atWork()) await change

@@ -2,7 +2,7 @@
 import { TASK_PREFIX, type TaskInfo } from '../client/catalogue.js'
 import { jsonSchemaOf } from '../core/schema.js'
 import { specOf, type Task } from '../core/task.js'
-import type { State } from '../driver/driver.js'
+import type { StatefulDriver } from '../driver/driver.js'
 
 function taskInfo(task: Task): TaskInfo {
   const spec = specOf(task)
@@ -22,8 +22,12 @@ function taskInfo(task: Task): TaskInfo {
   }
 }
 
-/** Write what changed. */
-export async function declareTasks(state: State, tasks: readonly Task[]): Promise<void> {
+/** Write what changed; nothing where it would not be remembered. */
+export async function declareTasks(
+  { state, traits }: Pick<StatefulDriver<any>, 'state' | 'traits'>,
+  tasks: readonly Task[],
+): Promise<void> {
+  if (!traits.remembers) return
   const known = new Map((await state.list({ prefix: TASK_PREFIX })).map((entry) => [entry.key, entry.value]))
   for (const task of tasks) {
     const [key, value] = [TASK_PREFIX + task.name, JSON.stringify(taskInfo(task))]

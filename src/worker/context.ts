@@ -64,6 +64,7 @@ export class JobContext implements Context {
     return async (fraction, note) => {
       if (!(fraction >= 0 && fraction <= 1))
         throw new ConfigurationError(`ctx.progress(${fraction}): the fraction is a number from 0 to 1.`)
+      if (!this.#o.parts.session.remembers) return tellOnce(this.#o.parts.session)
       this.#o.delivery.note({ progress: fraction, ...(note !== undefined && { note: note.slice(0, MAX_NOTE) }) })
     }
   }
@@ -90,9 +91,18 @@ export class JobContext implements Context {
   }
 }
 
+const told = new WeakSet<object>()
+
+/** A handler need not know on which driver it runs, so it does not fail for what nobody keeps; but it is said. */
+function tellOnce(session: ClientParts<any>['session']): void {
+  if (told.has(session)) return
+  told.add(session)
+  session.log.warn('ctx.progress() is kept by nobody here: the driver remembers no jobs. To see it, add a store.')
+}
+
 /** Debug lines are for who reads the log of the process; the others stay with the job. */
 function keepLine({ delivery, parts }: ContextOptions, level: keyof Logger, o: object | string, m?: string): void {
-  if (level === 'debug') return
+  if (level === 'debug' || !parts.session.remembers) return
   try {
     const text = cut(oneLine(textOf(o, m)), LINE_LENGTH)
     delivery.note({ log: [{ at: parts.session.around.now(), level, text, attempt: delivery.attempt }] })

@@ -10,12 +10,15 @@ import {
   messageOf,
   toJobError,
   type DeadReason,
+  type JobError,
   type RetryLaterError,
 } from '../core/errors.js'
 import { retryDelay, type RetryPolicy } from '../core/retry.js'
 import { specOf } from '../core/task.js'
-import type { Delivery, LostReason, ReleaseReason, RunningJob } from '../driver/driver.js'
+import type { Delivery, JobRecord, LostReason, ReleaseReason, RunningJob } from '../driver/driver.js'
+import { ticketOf } from '../driver/compose/handing.js'
 import type { Pulse } from '../driver/pulse.js'
+import { seldom } from '../observe/seldom.js'
 import { Attempt, type Outcome } from './attempt.js'
 import { JobContext } from './context.js'
 import type { WorkerPlan } from './define.js'
@@ -25,8 +28,14 @@ import type { BoundHandler, Context } from './types.js'
 
 /** A job without a handler anywhere is given up after a day: a rolling deploy kills no job. */
 const NO_HANDLER_LIMIT = 86_400_000
+/** Where nobody can see or cancel such a job, and the broker carries it around, it is given up sooner. */
+const NO_HANDLER_LIMIT_FORGETFUL = 600_000
 const NO_HANDLER_MIN_DELAY = 1_000
 const NO_HANDLER_MAX_DELAY = 60_000
+/** What is true of job after job is said once in so long. */
+const TELL_AGAIN = 60_000
+/** A job of a store's books, met by a worker that does not know the store, is left to others for so long. */
+const LEFT_DELAY = 2_000
 /** A handler that puts its job off does not make the worker spin. */
 const LATER_MIN_DELAY = 10
 /** After what nobody foresaw. */
@@ -85,19 +94,32 @@ export function createExecutor<Tx>(o: {
   const patience = new AbortController()
   const deadlines = o.deadlines ?? createDeadlines()
   let abandoned = 0
-  /** When the log last said that a task has no handler here: once a minute is enough. */
-  const toldNoHandler = new Map<string, number>()
+  const mayTell = seldom(TELL_AGAIN)
 
   /** Whether its handler may begin; what is in the way of that has been settled. */
   async function mayRun(one: Running<Tx>, bound: BoundHandler | undefined): Promise<boolean> {
     const { delivery } = one
     const { expiresAt } = delivery.envelope
     if (one.why !== undefined) await putBack(delivery, one)
+    else if (isInBooks(delivery)) await leaveToStore(delivery)
     else if (!bound) await noHandler(delivery)
     else if (expiresAt !== undefined && expiresAt <= session.around.now())
       await die(delivery, bound, 'expired', expired(expiresAt))
     else return !delivery.suspect || untilDone(delivery, () => delivery.start())
     return false
+  }
+
+  /** A store has the books of it, and this worker was connected with the broker alone. */
+  const isInBooks = ({ envelope }: Delivery<Tx>) => !session.remembers && ticketOf(envelope) !== undefined
+
+  async function leaveToStore(delivery: Delivery<Tx>): Promise<void> {
+    const { id, queue } = delivery.envelope
+    if (mayTell('in the books'))
+      log.warn(
+        { job: id, queue },
+        'This worker has a broker without a store, and the job is in the books of a store; it is left to workers with both. Give this one the store, too (MILLRACE_STORE), or keep the two apart by a namespace.',
+      )
+    await untilDone(delivery, () => delivery.release({ delay: LEFT_DELAY, why: 'stop' }))
   }
 
   function begin(one: Running<Tx>, bound: BoundHandler): Attempt {
@@ -176,14 +198,16 @@ export function createExecutor<Tx>(o: {
     if (!(await untilDone(delivery, () => delivery.dead({ reason, error })))) return
     if (!bound.options.onDead) return
     // Beside the next job: what it does, and how long, must not keep a slot.
-    const call = tellDead(bound, id, context ?? contextOf(delivery, bound)).finally(() => afterwards.delete(call))
+    const told = { delivery, reason, error }
+    const call = tellDead(bound, told, context ?? contextOf(delivery, bound)).finally(() => afterwards.delete(call))
     afterwards.add(call)
   }
 
-  async function tellDead(bound: BoundHandler, id: string, context: Context): Promise<void> {
+  async function tellDead(bound: BoundHandler, told: Buried<Tx>, context: Context): Promise<void> {
+    const { id } = told.delivery.envelope
     try {
       const { jobs } = await session.open()
-      const [record] = await jobs.get({ ids: [id] })
+      const [record] = session.remembers ? await jobs.get({ ids: [id] }) : [recordOf(told, session.around.now())]
       if (record?.state === 'dead') await bound.options.onDead?.(infoOf(record), context)
     } catch (failure) {
       log.error({ job: id, task: bound.task.name, error: messageOf(failure) }, 'onDead failed.')
@@ -196,17 +220,17 @@ export function createExecutor<Tx>(o: {
   async function noHandler(delivery: Delivery<Tx>): Promise<void> {
     const { id, name, queue } = delivery.envelope
     const waited = delivery.blocked?.why === 'no-handler' ? session.around.now() - delivery.blocked.since : 0
-    if (waited >= NO_HANDLER_LIMIT) {
-      const error = toJobError(new Error(`No worker had a handler for task "${name}" for a day.`), session.around.now())
+    const [limit, long] = session.remembers ? [NO_HANDLER_LIMIT, 'a day'] : [NO_HANDLER_LIMIT_FORGETFUL, '10 minutes']
+    if (waited >= limit) {
+      const message = `No worker had a handler for task "${name}" for ${long}.`
+      const error = toJobError(new Error(message), session.around.now())
       log.error({ job: id, task: name, queue }, 'The job is dead: no worker has a handler for its task.')
       await untilDone(delivery, () => delivery.dead({ reason: 'no-handler', error }))
       return
     }
     const delay = Math.min(NO_HANDLER_MAX_DELAY, Math.max(NO_HANDLER_MIN_DELAY, waited))
-    if (Date.now() - (toldNoHandler.get(name) ?? 0) > NO_HANDLER_MAX_DELAY) {
+    if (mayTell(`no handler: ${name}`))
       log.warn({ job: id, queue }, `No handler for task "${name}" in this worker; its jobs are given back.`)
-      toldNoHandler.set(name, Date.now())
-    }
     await untilDone(delivery, () => delivery.release({ delay, why: 'no-handler' }))
   }
 
@@ -276,7 +300,7 @@ export function createExecutor<Tx>(o: {
       try {
         const bound = o.plan.handlers.get(delivery.envelope.name)
         // Nothing is waited for that need not be: this is the way of almost every job.
-        if ((bound && isPlain(one)) || (await mayRun(one, bound))) {
+        if ((bound && isPlain(one) && !isInBooks(delivery)) || (await mayRun(one, bound))) {
           const attempt = begin(one, bound!)
           const outcome = await attempt.outcome
           if (outcome.kind === 'done' && !isLost(one)) {
@@ -327,6 +351,31 @@ function laterDelay(error: RetryLaterError): number | undefined {
 function runningJob({ envelope, attempt: n, suspect }: Delivery<any>, attempt: Attempt): RunningJob {
   const since = Math.round(Date.now() - (performance.now() - attempt.since))
   return { id: envelope.id, name: envelope.name, attempt: n, suspect, since }
+}
+
+interface Buried<Tx> {
+  readonly delivery: Delivery<Tx>
+  readonly reason: DeadReason
+  readonly error: JobError
+}
+
+/** A job that has just died, as its delivery knows it: where nothing is remembered there is nobody else to ask. */
+function recordOf({ delivery, reason, error }: Buried<any>, now: number): JobRecord {
+  const { envelope, attempt, run, crashes, suspect } = delivery
+  const spent = reason === 'failed' || reason === 'invalid-output' ? attempt : attempt - 1
+  return {
+    envelope,
+    state: 'dead',
+    reason,
+    run,
+    attempt: spent,
+    crashes,
+    suspect,
+    errors: [error],
+    dueAt: envelope.notBefore ?? envelope.enqueuedAt,
+    finishedAt: now,
+    cancelling: false,
+  }
 }
 
 const isLost = ({ why }: Running<any>) => why === 'lease' || why === 'link'

@@ -6,6 +6,7 @@ import type { Broker, Consumer, Delivery } from '../driver/driver.js'
 import type { WorkerPlan } from './define.js'
 import type { Executor } from './executor.js'
 import { createLookAhead } from './look-ahead.js'
+import { createPatience } from './patience.js'
 
 export interface Intake {
   /** Queues to take nothing from, by what the store says now. */
@@ -36,6 +37,8 @@ interface Lane {
   credit: number
   /** The credit was given just now, and counts as slots that are taken. */
   fresh: boolean
+  /** When it got credit after it had none; `undefined`: a job has come since. */
+  askedAt: number | undefined
   /** Jobs of it were given back for want of a slot: take nothing more until one is free. */
   held: boolean
   told: number
@@ -50,8 +53,6 @@ interface Buffered<Tx> {
 
 /** How long handlers are started one after another before the event loop gets its turn. */
 const LONGEST_TURN = 4
-/** How long a queue may leave fresh credit unused before another queue gets a chance. */
-const PATIENCE = 5
 const LIMIT_DELAY = 500
 const LONGEST_LIMIT_DELAY = 10_000
 /** How long a job may wait in our hands for a slot. */
@@ -70,6 +71,7 @@ export async function startIntake<Tx>(o: {
   let taken = 0
   let unsettled = 0
   const ahead = createLookAhead(plan.concurrency)
+  const patience = createPatience()
   let again: NodeJS.Timeout | undefined
   const waitingForIdle: (() => void)[] = []
   let breakWith!: (error: Error) => void
@@ -79,6 +81,7 @@ export async function startIntake<Tx>(o: {
   /** In order of arrival; the shares of the lanes were decided when they got their credit. */
   const buffer: Buffered<Tx>[] = []
   let stale: NodeJS.Timeout | undefined
+  const several = plan.queues.length > 1
   const limits = [...plan.handlers.values()].some(({ options }) => options.concurrency !== undefined)
   // Immediates are never cleared: one that is cleared while an exception of another is handled stops all of them for good,
   // in Node 20 to 24 at least.
@@ -89,7 +92,7 @@ export async function startIntake<Tx>(o: {
     const own = handlerRoom(plan, name)
     const limit = Math.min(concurrency, own.total)
     // With several queues their shares would be decided when jobs are taken, long before they start.
-    const limited = plan.queues.length > 1 || limit < plan.concurrency || own.limited
+    const limited = several || limit < plan.concurrency || own.limited
     return {
       name,
       limit,
@@ -101,6 +104,7 @@ export async function startIntake<Tx>(o: {
       unsettled: 0,
       credit: 0,
       fresh: false,
+      askedAt: undefined,
       held: false,
       told: 0,
       turn: 0,
@@ -133,11 +137,12 @@ export async function startIntake<Tx>(o: {
         lanes.filter((one) => open(one) && one.credit < room(one) && (one.fresh || one.credit === 0)),
       )
       if (!lane) break
+      if (lane.credit === 0 && several) lane.askedAt = performance.now()
       lane.credit += 1
       lane.fresh = true
     }
     if (buffer.length > 0) stale ??= setTimeout(giveBackStale, STALE).unref()
-    if (lanes.some((lane) => lane.fresh)) again ??= setTimeout(lose, PATIENCE)
+    if (lanes.some((lane) => lane.fresh)) again ??= setTimeout(lose, patience.ms)
     for (const lane of lanes) tell(lane)
   }
 
@@ -172,6 +177,10 @@ export async function startIntake<Tx>(o: {
   function arrived(lane: Lane, delivery: Delivery<Tx>): void {
     lane.unsettled += 1
     unsettled += 1
+    if (lane.askedAt !== undefined) {
+      patience.answered(performance.now() - lane.askedAt)
+      lane.askedAt = undefined
+    }
     lane.credit = Math.max(0, lane.credit - 1)
     lane.fresh &&= lane.credit > 0
     if (stopping) return giveBack(lane, delivery, 0)

@@ -5,11 +5,13 @@ import { beatInterval } from '../driver/leases.js'
 import type { Pulse } from '../driver/pulse.js'
 import type { Logger } from '../observe/log.js'
 
+type Partner = 'store' | 'broker'
+
 export interface Presence {
   /** Beat now. */
   beat(): Promise<void>
-  /** The last beat reached the store. */
-  readonly healthy: boolean
+  /** Who did not answer the last beat. */
+  readonly away: Partner | undefined
   /** Say goodbye; what the worker still holds is given back, as after a crash if it was one. */
   leave(o?: { readonly crashed: boolean }): Promise<void>
 }
@@ -17,6 +19,8 @@ export interface Presence {
 /** Rejects when the first beat fails: a worker nobody can see must not take jobs. */
 export async function startPresence(o: {
   readonly workers: Workers
+  /** Who answers the beat, for the log. */
+  readonly what: Partner
   readonly worker: string
   readonly lease: number
   readonly pulse: Pulse
@@ -24,24 +28,28 @@ export async function startPresence(o: {
   onPaused(queues: readonly string[]): void
   readonly log: Logger
 }): Promise<Presence> {
-  let healthy = true
+  let away: Partner | undefined
   let beating: Promise<void> | undefined
   let left = false
 
   async function beatOnce(): Promise<void> {
-    const { paused } = await o.workers.beat({ worker: o.worker, info: o.info(), pulse: o.pulse })
-    if (!healthy) o.log.info({ worker: o.worker }, 'The store answers again.')
-    healthy = true
+    const { paused, brokerAway } = await o.workers.beat({ worker: o.worker, info: o.info(), pulse: o.pulse })
+    become(brokerAway ? 'broker' : undefined)
     if (!left) o.onPaused(paused)
+  }
+
+  function become(next: Partner | undefined, error?: string): void {
+    if (next === away) return
+    if (away) o.log.info({ worker: o.worker }, `The ${away} answers again.`)
+    if (next) o.log.error({ worker: o.worker, ...(error !== undefined && { error }) }, `The ${next} does not answer.`)
+    away = next
   }
 
   function tick(): void {
     if (left || beating) return
     beating = beatOnce()
       .catch((error: unknown) => {
-        if (left) return
-        if (healthy) o.log.error({ worker: o.worker, error: messageOf(error) }, 'The store does not answer the beat.')
-        healthy = false
+        if (!left) become(o.what, messageOf(error))
       })
       .finally(() => (beating = undefined))
   }
@@ -52,8 +60,8 @@ export async function startPresence(o: {
   })
   const timer = setInterval(tick, beatInterval(o.lease))
   return {
-    get healthy() {
-      return healthy
+    get away() {
+      return away
     },
     async beat() {
       await beating

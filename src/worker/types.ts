@@ -142,5 +142,6 @@ export interface Worker extends AsyncDisposable {
    * crash, so that a job that kills every process that runs it is found out. Answers the ids of the jobs that were running.
    */
   crash(): Promise<readonly string[]>
+  /** As of the last beat (one every half a second, or oftener): fit for a readiness probe. */
   health(): WorkerHealth
 }

@@ -8,6 +8,7 @@ import { newId } from '../core/id.js'
 import type { WorkerInfo } from '../driver/driver.js'
 import { createPulse } from '../driver/pulse.js'
 import { declareTasks } from './catalogue.js'
+import { checkTimeouts } from './check-timeouts.js'
 import type { Companion } from './companion.js'
 import { tasksOf, type WorkerPlan } from './define.js'
 import { createExecutor } from './executor.js'
@@ -60,8 +61,9 @@ export async function startWorker<Tx>(
     stopping: stopping.signal.aborted,
   })
 
+  checkTimeouts(driver, tasks)
   for (const name of queueNames) await driver.broker.declare({ name })
-  await declareTasks(driver.state, tasksOf(plan))
+  await declareTasks(driver, tasksOf(plan))
   for (const companion of companions) await companion.declare({ parts, driver, plan, worker: id })
   const loop = watchLoop({ log, jobs: executor.jobs })
   let paused: readonly string[] = []
@@ -70,6 +72,7 @@ export async function startWorker<Tx>(
   }
   const presence = await startPresence({
     workers: driver.workers,
+    what: driver.traits.remembers ? 'store' : 'broker',
     worker: id,
     lease: driver.traits.lease,
     pulse,
@@ -91,7 +94,9 @@ export async function startWorker<Tx>(
     },
   )
   onPaused = intake.setPaused
-  const janitor = startJanitor({ jobs: driver.jobs, eventLog: driver.eventLog, log })
+  const janitor = driver.traits.remembers
+    ? startJanitor({ jobs: driver.jobs, eventLog: driver.eventLog, log })
+    : undefined // there is nothing to remove
   const beside = companions.flatMap((companion) => companion.start?.({ parts, driver, plan, worker: id }) ?? [])
 
   let hurry!: () => void
@@ -116,7 +121,7 @@ export async function startWorker<Tx>(
     executor.giveBackAll()
     // From here on nothing may take long: what a store that is away keeps us from writing is left to the lease.
     await within(STORE_PATIENCE, idle)
-    await within(STORE_PATIENCE, Promise.all([intake.close(), janitor.stop()]))
+    await within(STORE_PATIENCE, Promise.all([intake.close(), janitor?.stop()]))
     const left = presence.leave().catch((error: unknown) => {
       log.warn({ worker: id, error: messageOf(error) }, 'Could not sign off.')
     })
@@ -142,7 +147,7 @@ export async function startWorker<Tx>(
       STORE_PATIENCE,
       presence.leave({ crashed: true }).catch(() => {}),
     )
-    await within(STORE_PATIENCE, Promise.all([intake.close(), janitor.stop()]))
+    await within(STORE_PATIENCE, Promise.all([intake.close(), janitor?.stop()]))
     release()
   }
 
@@ -175,7 +180,7 @@ export async function startWorker<Tx>(
     health() {
       const reasons = [
         ...(stopping.signal.aborted ? ['the worker is stopping'] : []),
-        ...(presence.healthy ? [] : ['the store does not answer']),
+        ...(presence.away ? [`the ${presence.away} does not answer`] : []),
         ...(executor.abandoned >= plan.concurrency
           ? [`${executor.abandoned} handlers went on after their timeout`]
           : []),

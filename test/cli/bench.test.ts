@@ -97,7 +97,7 @@ test.each([
 test.each([
   [['--jobs', '5'], 2, /--jobs: "5" is no whole number from 10 to 1000000/],
   [['--url', 'sqlite:jobs.db?lose=1'], 2, /there is no setting "lose"/],
-  [['--url', 'amqp://localhost'], 2, /not available in this version/],
+  [['--url', 'postgres://localhost'], 2, /not available in this version/],
   [['--url', 'sqlite:nowhere/jobs.db'], 1, /the folder .*nowhere does not exist/],
 ] as const)('%j is refused in one line', async (flags, code, text) => {
   expectError(await place.run(['bench', ...flags], { env }), { code, text })

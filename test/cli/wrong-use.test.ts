@@ -65,8 +65,11 @@ describe('the URL', () => {
     [['--url', 'sqlite:'], /"sqlite:" names no file/],
     [['--url', 'sqlite:jobs.db?colour=red'], /there is no setting "colour"/],
     [['--url', 'sqlite:jobs.db?lease=5parsecs'], /lease: "5parsecs" is no duration/],
-    [['--url', 'amqp://me:secret@host'], /"amqp:" URLs are not available in this version/],
-    [['--url', 'sqlite:jobs.db', '--store', 'sqlite:store.db'], /separate store is not available in this version/],
+    [['--url', 'postgres://me:secret@host'], /"postgres:" URLs are not available in this version/],
+    [
+      ['--url', 'sqlite:jobs.db', '--store', 'sqlite:store.db'],
+      /sqlite driver remembers jobs itself, so it cannot be the broker/,
+    ],
   ])('%j', async (args, text) => {
     const outcome = await place.run(['jobs', 'list', ...args])
     expectError(outcome, { code: 2, text })

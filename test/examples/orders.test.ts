@@ -1,38 +1,12 @@
 // `npm run demo`: the whole way of an event, on real processes and real requests; it ends by itself.
 import { readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import { startNode } from '../support/process.js'
-
-const demo = join(import.meta.dirname, '../../examples/orders/demo.ts')
+import { playOrders } from '../support/orders.js'
 
 it('prints each step and the results coming back, leaves nothing behind, and ends with 0', async () => {
   const before = folders()
-  const run = startNode(['--import', 'jiti/register', demo], { env: { NO_COLOR: '1' } })
-  expect([await run.ended, run.output()]).toEqual([0, expect.any(String)])
-  const output = run.output()
-  const steps = [
-    /1\. An order is placed.*\n\$ curl .*application\/cloudevents\+json/,
-    /202 {2}\{"events":\[\{"id":"order-A1~[0-9a-f]{12}","duplicate":false\}\]\}/,
-    /200 {2}\{.*"task":"card\.charge","state":"completed","attempt":1,.*"result":\{"receipt":"R-A1"\}/,
-    /202 {2}\{"events":\[\{"id":"order-A1~[0-9a-f]{12}","duplicate":true\}\]\}/,
-    /200 {2}\{.*"state":"completed","attempt":2,.*"result":\{"receipt":"R-B2"\}/,
-    /422 {2}\{.*"code":"ERR_VALIDATION"/,
-    /6\. The schedule ticks[^]*sales report/,
-    /order\.placed +audit +card\.charge/,
-    /sales-report +ok/,
-    /Everything that was asked for was done\./,
-  ]
-  let from = 0
-  for (const step of steps) {
-    const found = step.exec(output.slice(from))
-    expect(found, `${step} after ${from} characters of:\n${output}`).not.toBeNull()
-    from += found!.index
-  }
-  // What happened twice would be seen here.
-  expect(output.match(/charging the card, attempt 1.*order=A1/g)).toHaveLength(1)
-  expect(output.match(/sent: Order A1 is paid/g)).toHaveLength(1)
+  await playOrders()
   expect(folders()).toEqual(before)
 }, 120_000)
 

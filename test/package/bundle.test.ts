@@ -7,7 +7,7 @@ import { createProject, GREETER, type Project } from './project.js'
 
 let project: Project
 beforeAll(async () => {
-  project = await createProject(['zod', 'better-sqlite3'])
+  project = await createProject(['zod', 'better-sqlite3', 'amqplib'])
 }, 120_000)
 afterAll(() => project.remove())
 
@@ -55,6 +55,10 @@ describe('a program for Node', () => {
     ${GREETER}
     greet('memory:').then(() => greet('sqlite:bundled.db'))
   `
+  const dialling = `
+    import { connect } from 'millrace'
+    connect('amqp://127.0.0.1:1/').catch(({ message }) => console.log(message))
+  `
   const isBuiltin = (path: string) => path.startsWith('node:') && builtinModules.includes(path.slice('node:'.length))
 
   it.each([
@@ -65,5 +69,15 @@ describe('a program for Node', () => {
     expect(warnings).toEqual([])
     expect(imports.filter((path) => !isBuiltin(path))).toEqual([])
     expect(await project.node(`bundled/${file}`, code)).toBe('Hello, Ada!\nHello, Ada!\n')
+  })
+
+  it.each([
+    { format: 'esm', file: 'dialling.mjs' },
+    { format: 'cjs', file: 'dialling.cjs' },
+  ] as const)('as $format leaves amqplib where it is installed, and finds it there', async ({ format, file }) => {
+    const { code, imports, warnings } = await bundle(dialling, { platform: 'node', format })
+    expect(warnings).toEqual([])
+    expect(imports.filter((path) => !isBuiltin(path))).toEqual([])
+    expect(await project.node(`bundled/${file}`, code)).toMatch(/Nothing listens at amqp:\/\/127\.0\.0\.1:1/)
   })
 })

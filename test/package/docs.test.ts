@@ -71,6 +71,9 @@ describe('the code on a page', () => {
     'README.md',
     'docs/start.md',
     'docs/concepts.md',
+    'docs/guides/moving.md',
+    'docs/guides/rabbitmq-tutorial.md',
+    'docs/drivers/rabbitmq.md',
     'docs/operating.md',
     'docs/drivers.md',
     'docs/errors.md',
@@ -101,9 +104,13 @@ describe('docs/operating.md', () => {
       'client/event-findings.ts',
       'client/schedule-findings.ts',
       'drivers/sqlite/inspect.ts',
+      'drivers/rabbitmq/inspect.ts',
     ]
     const codes = sources.flatMap((file) =>
-      Array.from(readFileSync(join(ROOT, 'src', file), 'utf8').matchAll(/\bcode: '([a-z-]+)'/g), ([, code]) => code),
+      Array.from(
+        readFileSync(join(ROOT, 'src', file), 'utf8').matchAll(/\b(?:code: |code = |leftOver\()'([a-z-]+)'/g),
+        ([, code]) => code,
+      ),
     )
     expect(codes.length).toBeGreaterThan(20)
     expect(new Set(rows)).toEqual(new Set(codes))

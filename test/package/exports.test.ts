@@ -54,9 +54,21 @@ it('an import loads the library alone: no driver, no command line, and of packag
     .map(({ url }) => url.replace(`file://${project.dir}/node_modules/`, ''))
   expect(loaded).toContain('millrace/dist/core/task.js')
   const library =
-    /^millrace\/dist\/((index|contracts|connect)\.js|(core|driver|client|worker|events|schedules|observe)\/)/
+    /^millrace\/dist\/((index|contracts|connect|drain)\.js|(core|driver|client|worker|events|schedules|observe)\/)/
   const others = loaded.filter((file) => !library.test(file))
   expect(others).toEqual([expect.stringMatching(/node_modules\/croner\/dist\/croner\.js$/)])
+})
+
+it('without amqplib everything but RabbitMQ works, and RabbitMQ says what to install', async () => {
+  expect(ENTRIES).toContain('millrace/rabbitmq')
+  const program = `
+    import { connect } from 'millrace'
+    import { rabbitmq } from 'millrace/rabbitmq'
+    for (const target of ['amqp://localhost', rabbitmq({ hosts: 'localhost' })])
+      await connect(target).catch((error) => console.log(error.message))
+  `
+  const said = 'RabbitMQ needs the package amqplib, which could not be loaded. Run: npm i amqplib@^2.1.0'
+  expect((await project.node('no-amqplib.mjs', program)).trim().split('\n')).toEqual([said, said])
 })
 
 it('two copies understand one another: task and handler of one, client and handler of the other', async () => {

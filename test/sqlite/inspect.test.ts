@@ -8,6 +8,7 @@ import { dbOf, defaultEngine, type Db } from '../../src/drivers/sqlite/engine.js
 import { checkFileSystem, checkSpace } from '../../src/drivers/sqlite/inspect.js'
 import { SCHEMA_VERSION } from '../../src/drivers/sqlite/migrations.js'
 import { SILENT } from '../../src/testing/conformance/stage.js'
+import { bareMemory } from '../support/bare.js'
 import { useFolder } from '../support/folder.js'
 
 const MIB = 1024 * 1024
@@ -76,6 +77,24 @@ describe('the file', () => {
     expect(other.get('PRAGMA journal_mode = DELETE')).toEqual({ journal_mode: 'delete' })
     client = await connect(`sqlite:${file()}`, { log: SILENT }) // brings it back
     expect((await db()).find(({ code }) => code === 'durability')).toMatchObject({ level: 'ok' })
+  })
+
+  it('that keeps the books of a broker, and whose jobs nobody hands over', async () => {
+    expect(await finding('handings')).toBeUndefined()
+    const pair = await connect({ broker: bareMemory(), store: `sqlite:${file()}` }, { log: SILENT })
+    const found = async () => (await pair.doctor()).find((one) => one.code.startsWith('handings'))
+    await pair.enqueue(ping, undefined, { delay: '1h' })
+    expect(await found()).toMatchObject({ code: 'handings', level: 'ok' })
+    other.exec(`UPDATE millrace_jobs SET hand_at = ${Date.now() - 60_000}`)
+    expect(await found()).toMatchObject({
+      code: 'handings-overdue',
+      level: 'error',
+      message: /^1 job waits to be handed to the broker, the first since 20/,
+      advice: /MILLRACE_STORE/,
+      facts: { count: 1 },
+    })
+    expect(await finding('handings')).toMatchObject({ code: 'handings-overdue' }) // the file alone tells it as well
+    await pair.close()
   })
 
   it('that is damaged, which only a deep look sees', async () => {

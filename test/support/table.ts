@@ -5,7 +5,7 @@ import { conformanceCases, conformanceTable, type CaseResult } from '../../src/t
 
 const FOLDER = join(import.meta.dirname, '../../.cache/conformance')
 /** The columns of a complete table. */
-const DRIVERS = ['memory', 'sqlite']
+const DRIVERS = ['memory', 'memory+sqlite', 'rabbitmq', 'rabbitmq+sqlite', 'sqlite']
 
 /** Collects the results of one driver; `save` is called once its cases have run. */
 export function resultsOf(driver: string): { add(result: CaseResult): void; save(): void } {

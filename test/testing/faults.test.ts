@@ -58,7 +58,7 @@ describe.each([memoryHarness, sqliteHarness])('on $name, with a client and a wor
       handle(other, () => {}),
     ]
     const worker = await client.work({ handlers })
-    const recordOf = async (id: string): Promise<JobRecord> => (await driver.jobs.get({ ids: [id] }))[0]!
+    const recordOf = async (id: string): Promise<JobRecord> => (await driver.jobs!.get({ ids: [id] }))[0]!
     return { client, driver, worker, calls, recordOf }
   }
 

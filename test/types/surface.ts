@@ -25,6 +25,9 @@ same<m.InputOf<typeof t1>, { n: number; d: number; o?: string | undefined }>(tru
 same<ReturnOf<typeof t1>, { when: string }>(true)
 same<m.OutputOf<typeof t1>, { when: Date }>(true)
 const j1 = await client.enqueue(t1, { n: '1' }, { delay: '5m', priority: 7, unique: 'x' })
+void client.enqueue(t1, { n: '1' }, { reply: true })
+// @ts-expect-error -- a reply is wanted or not
+void client.enqueue(t1, { n: '1' }, { reply: 'yes' })
 same<typeof j1, m.Job<{ when: Date }>>(true)
 m.handle(t1, async ({ n, d }, ctx) => {
   n.toFixed()

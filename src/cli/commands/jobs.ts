@@ -160,11 +160,14 @@ async function listJobs(flags: Flags): Promise<void> {
 
 async function showJob(id: string, flags: Flags): Promise<void> {
   if (flags.follow) return followJob(id, flags)
-  const { JobNotFoundError } = await import('../../core/errors.js')
+  const [{ JobNotFoundError }, { linesOf }] = await Promise.all([
+    import('../../core/errors.js'),
+    import('../follow.js'),
+  ])
   const { job, log } = await withClient(flags, { create: false }, async (client) => {
     const found = await client.jobs.get(id)
     if (!found) throw new JobNotFoundError(id)
-    return { job: found, log: await client.jobs.logs(id) }
+    return { job: found, log: await linesOf(client, id) }
   })
   if (flags.json) printJson({ ...job, log })
   else printJob(job, log)

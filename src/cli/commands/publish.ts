@@ -23,7 +23,8 @@ export function addPublish(program: Command): void {
     .addHelpText(
       'after',
       `
-The payload is checked where a worker that knows the event has told its schema to the store.
+The payload is checked where a worker that knows the event has told its schema to the store; a broker without a store
+knows none, so there it is published as you give it.
 
 Examples:
   $ millrace publish order.paid '{"orderId":"A1","cents":4200}'

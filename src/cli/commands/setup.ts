@@ -36,9 +36,10 @@ async function setup(file: string, flags: GlobalFlags): Promise<void> {
       const own = partsOf(client) as ClientParts<any>
       const driver = await own.session.open()
       const queues = plan.queues.map(({ name }) => name)
+      await driver.setup()
       for (const name of queues) await driver.broker.declare({ name })
       const tasks = tasksOf(plan)
-      await declareTasks(driver.state, tasks)
+      await declareTasks(driver, tasks)
       for (const companion of COMPANIONS) await companion.declare({ parts: own, driver, plan })
       const database = databaseOf(flags)
       const declared = {

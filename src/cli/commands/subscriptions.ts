@@ -57,7 +57,7 @@ async function listSubscriptions(flags: GlobalFlags): Promise<void> {
 
 function stateOf(one: SubscriptionInfo): string {
   if (one.paused) return 'paused'
-  return one.declared ? 'ok' : 'no worker'
+  return one.declared === false ? 'no worker' : 'ok'
 }
 
 const COLUMNS: readonly Column<SubscriptionInfo>[] = [

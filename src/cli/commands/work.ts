@@ -7,7 +7,7 @@ import { duration, list, wholeNumber, type GlobalFlags } from '../flags.js'
 import { loadWorker, placeIn } from '../load.js'
 import { createCliLogger } from '../log.js'
 import { count } from '../print.js'
-import { databaseOf, dial } from '../target.js'
+import { dial, placeOf } from '../target.js'
 
 /** Ids of running jobs that are named when the process ends by an error. */
 const SHOWN_JOBS = 20
@@ -44,7 +44,7 @@ async function work(file: string, flags: Flags): Promise<void> {
   const level = flags.verbose ? 'debug' : flags.quiet ? 'warn' : 'info'
   const log = createCliLogger({ level, json: flags.json ?? false })
   const loaded = await loadWorker(file)
-  const client = await dial(flags, { create: true, log: namingTheDatabase(log, databaseOf(flags)) })
+  const client = await dial(flags, { create: true, log: namingThePlace(log, placeOf(flags)) })
   try {
     const options = await loaded.open()
     const toldToStop = listenForSignals(log)
@@ -63,10 +63,10 @@ async function work(file: string, flags: Flags): Promise<void> {
 }
 
 /** The line that tells of the start says where the jobs are, too. */
-function namingTheDatabase(log: Logger, database: string): Logger {
+function namingThePlace(log: Logger, place: object): Logger {
   return {
     ...log,
-    info: (o, m) => log.info(m === 'Worker started.' ? { ...(o as object), database } : o, m),
+    info: (o, m) => log.info(m === 'Worker started.' ? { ...(o as object), ...place } : o, m),
   }
 }
 

@@ -1,5 +1,5 @@
 // The broker port in memory.
-import { LeaseLostError } from '../../core/errors.js'
+import { ConfigurationError, LeaseLostError, type DeadReason } from '../../core/errors.js'
 import { BLOCKED_FORGOTTEN, type Broker, type Delivery } from '../../driver/driver.js'
 import {
   createLostSwitch,
@@ -7,7 +7,19 @@ import {
   type PolledDelivery,
   type PollingConsumer,
 } from '../../driver/polling.js'
-import { finish, holdKeyAgain, keepError, keepLines, move, stateNow, waitAgain, type Row, type Table } from './table.js'
+import {
+  byOrder,
+  finish,
+  holdKeyAgain,
+  isWaiting,
+  keepError,
+  keepLines,
+  startRow,
+  stateNow,
+  waitAgain,
+  type Row,
+  type Table,
+} from './table.js'
 
 const POLL_EVERY = 1_000
 
@@ -23,11 +35,7 @@ export function createBroker(table: () => Table): Broker {
     const rest = ready.filter((row) => !row.suspect).sort(byOrder)
     const taken = [...suspect, ...rest].slice(0, Math.max(0, credit()))
     for (const row of taken) {
-      move(row, 'start', now)
-      row.run += 1
-      row.worker = worker
-      row.startedAt = now
-      if (row.envelope.unique?.until === 'started') row.holdsKey = false
+      startRow(row, worker, now)
     }
     return taken
   }
@@ -54,6 +62,10 @@ export function createBroker(table: () => Table): Broker {
       return receipts
     },
     async consume(o) {
+      if (table().ledger)
+        throw new ConfigurationError(
+          'This store keeps the books of a broker: take jobs from that broker, and connect with both.',
+        )
       const consumer: PollingConsumer<never> = createPollingConsumer<never>({
         prefetch: o.prefetch,
         pollEvery: POLL_EVERY,
@@ -104,16 +116,15 @@ export function createBroker(table: () => Table): Broker {
   }
 }
 
-const isWaiting = (row: Row) => row.state === 'ready' || row.state === 'scheduled'
+/** A death that a handler's run led to; the others spend no attempt. */
+export const isSpent = (reason: DeadReason | undefined) => reason === 'failed' || reason === 'invalid-output'
 
-const byOrder = (a: Row, b: Row) => b.envelope.priority - a.envelope.priority || a.dueAt - b.dueAt || a.seq - b.seq
-
-interface MemoryDelivery extends PolledDelivery<never> {
+export interface MemoryDelivery extends PolledDelivery<never> {
   /** Notice what others did to the job. */
   look(): void
 }
 
-function deliveryOf(table: Table, row: Row, settled: (delivery: PolledDelivery<never>) => void): MemoryDelivery {
+export function deliveryOf(table: Table, row: Row, settled: (delivery: PolledDelivery<never>) => void): MemoryDelivery {
   const { run, envelope } = row
   const lost = createLostSwitch()
   const mine = () => row.state === 'active' && row.run === run && table.rows.get(envelope.id) === row
@@ -172,7 +183,7 @@ function deliveryOf(table: Table, row: Row, settled: (delivery: PolledDelivery<n
       }),
     dead: ({ reason, error }) =>
       end((now) => {
-        if (reason === 'failed' || reason === 'invalid-output') row.attempts += 1
+        if (isSpent(reason)) row.attempts += 1
         row.reason = reason
         keepError(row, error)
         finish(row, 'bury', now)

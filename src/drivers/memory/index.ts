@@ -2,10 +2,13 @@
 import { toMs, type Duration } from '../../core/duration.js'
 import { ConfigurationError } from '../../core/errors.js'
 import { refuseUnknown } from '../../core/task.js'
+import { HANDING_PATIENCE } from '../../driver/ledger.js'
 import type { StatefulDriver, Traits } from '../../driver/driver.js'
 import { createBroker } from './broker.js'
 import { createEventLog, createEvents } from './events.js'
+import { createLedger } from './ledger.js'
 import { createJobs } from './jobs.js'
+import { createLeaving } from './leaving.js'
 import { createState } from './state.js'
 import { createTable, type Table } from './table.js'
 import { createWorkers } from './workers.js'
@@ -23,13 +26,18 @@ export interface MemoryOptions {
    * @internal
    */
   now?: () => number
+  /**
+   * For how long a job that was given to somebody to be handed to a broker is left alone.
+   * @internal
+   */
+  handingPatience?: number
 }
 
 const shared = new Map<string, Table>()
 
 /** A driver whose jobs live in this process and end with it. */
 export function memory(options: MemoryOptions = {}): StatefulDriver {
-  refuseUnknown('memory()', options, ['name', 'lease', 'maxCrashes', 'now'])
+  refuseUnknown('memory()', options, ['name', 'lease', 'maxCrashes', 'now', 'handingPatience'])
   const lease = toMs(options.lease ?? '15s', 'lease')
   const traits: Traits = {
     durable: false,
@@ -39,6 +47,7 @@ export function memory(options: MemoryOptions = {}): StatefulDriver {
     unique: true,
     transactions: 'none',
     lease,
+    remembers: true,
   }
   let table: Table = createTable(options.maxCrashes ?? 3, options.now ?? (() => Date.now()))
   let connected = false
@@ -50,19 +59,23 @@ export function memory(options: MemoryOptions = {}): StatefulDriver {
     jobs: createJobs(own),
     workers: createWorkers(own, lease),
     state: createState(own),
+    leaving: createLeaving(own),
     events: createEvents(own),
     eventLog: createEventLog(own),
+    ledger: createLedger(own, options.handingPatience ?? HANDING_PATIENCE),
     signals: { on: (topic, listener) => own().on(topic, listener) },
-    async connect({ namespace = '' }) {
+    async connect({ namespace = '', ledger = false }) {
       if (connected)
         throw new ConfigurationError(
           'This memory() driver belongs to another client already. Make one for each client.',
         )
       connected = true
-      if (options.name === undefined) return
-      const key = `${options.name}/${namespace}`
-      table = shared.get(key) ?? table
-      shared.set(key, table)
+      if (options.name !== undefined) {
+        const key = `${options.name}/${namespace}`
+        table = shared.get(key) ?? table
+        shared.set(key, table)
+      }
+      table.ledger ||= ledger
     },
     async setup() {},
     async ping() {},

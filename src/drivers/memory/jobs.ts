@@ -2,7 +2,7 @@
 import { ConfigurationError } from '../../core/errors.js'
 import { isFinished } from '../../core/job.js'
 import type { JobQuery, Jobs, Moved } from '../../driver/driver.js'
-import { finish, move, recordOf, stateNow, type Row, type Table } from './table.js'
+import { finish, handAnew, move, recordOf, stateNow, type Row, type Table } from './table.js'
 
 export function createJobs(table: () => Table): Jobs {
   const matching = (q: JobQuery) => [...table().rows.values()].filter((row) => matches(row, q, table().now())).reverse()
@@ -31,6 +31,7 @@ export function createJobs(table: () => Table): Jobs {
       row.dueAt = now
       row.state = 'ready'
       row.blocked = undefined
+      handAnew(row)
     } else if (row.state === 'dead') {
       const holder = unique && table().holder(name, unique.key)
       if (holder) return { id, conflict: holder.envelope.id }
@@ -81,6 +82,7 @@ function revive(row: Row, now: number): void {
   row.pruneAt = undefined
   row.holdsKey = row.envelope.unique !== undefined
   if (row.envelope.expiresAt !== undefined) row.expiresAt = now + (row.envelope.expiresAt - row.envelope.enqueuedAt)
+  handAnew(row)
 }
 
 function matches(row: Row, q: JobQuery, now: number): boolean {

@@ -16,7 +16,8 @@ import { standing } from '../../driver/receipts.js'
 /** A job; mutable, and its stored state is never `ready` before its time. */
 export interface Row {
   readonly seq: number
-  readonly envelope: Envelope
+  /** Its queue changes when it is held; nothing else. */
+  envelope: Envelope
   state: JobState
   dueAt: number
   run: number
@@ -37,6 +38,10 @@ export interface Row {
   startedAt: number | undefined
   finishedAt: number | undefined
   pruneAt: number | undefined
+  /** Grows with each handing to another broker, and when it waits anew: then what is on its way of it is stale. */
+  ticket: number
+  /** While it waits: when it is to be handed to another broker. */
+  handAt: number | undefined
   /** What its handlers logged, the newest last. */
   lines: KeptLine[]
 }
@@ -52,11 +57,15 @@ export interface Table {
   /** Places in the log that were given so far. */
   places: number
   readonly maxCrashes: number
+  /** Its jobs are moved by another broker. */
+  ledger: boolean
   /** Epoch milliseconds. */
   now(): number
   version: number
   /** All, or none. @throws JobConflictError */
   add(envelopes: readonly Envelope[]): Receipt[]
+  /** A row of its own for the envelope. */
+  enter(envelope: Envelope): Row
   /** The job that holds the key. */
   holder(name: string, key: string): Row | undefined
   on(topic: 'work' | 'done', listener: () => void): () => void
@@ -76,6 +85,23 @@ export function createTable(maxCrashes: number, now: () => number): Table {
     return undefined
   }
 
+  /**
+   * Who adds a job for another broker removes it when that broker refuses it, unless its ticket is another by then: somebody
+   * was told that this one stands for his.
+   */
+  function spare(row: Row): void {
+    if (row.ticket !== 1 || row.state !== 'ready' || row.run > 0 || row.handAt === undefined) return
+    row.ticket += 1
+    row.handAt = now()
+  }
+
+  const enter = (envelope: Envelope) => {
+    queues.add(envelope.queue)
+    const row = newRow(envelope, ++seq, now())
+    rows.set(envelope.id, row)
+    return row
+  }
+
   return {
     rows,
     queues,
@@ -85,9 +111,11 @@ export function createTable(maxCrashes: number, now: () => number): Table {
     events: new Map(),
     places: 0,
     maxCrashes,
+    ledger: false,
     now,
     version: 0,
     holder,
+    enter,
     add(envelopes) {
       for (const envelope of envelopes) {
         const same = rows.get(envelope.id)
@@ -96,10 +124,16 @@ export function createTable(maxCrashes: number, now: () => number): Table {
       return envelopes.map((envelope) => {
         queues.add(envelope.queue)
         const same = rows.get(envelope.id)
-        if (same) return standing(envelope, same.envelope.name)
+        if (same) {
+          spare(same)
+          return standing(envelope, same.envelope.name)
+        }
         const held = envelope.unique && holder(envelope.name, envelope.unique.key)
-        if (held) return { id: held.envelope.id, duplicate: true }
-        rows.set(envelope.id, newRow(envelope, ++seq, now()))
+        if (held) {
+          spare(held)
+          return { id: held.envelope.id, duplicate: true }
+        }
+        enter(envelope)
         return { id: envelope.id, duplicate: false }
       })
     },
@@ -139,9 +173,17 @@ function newRow(envelope: Envelope, seq: number, now: number): Row {
     startedAt: undefined,
     finishedAt: undefined,
     pruneAt: undefined,
+    ticket: 0,
+    handAt: dueAt,
     lines: [],
   }
 }
+
+export const isWaiting = (row: Row) => row.state === 'ready' || row.state === 'scheduled'
+
+/** The order in which ready jobs run. */
+export const byOrder = (a: Row, b: Row) =>
+  b.envelope.priority - a.envelope.priority || a.dueAt - b.dueAt || a.seq - b.seq
 
 /** The time until which a unique key is held although the job has finished. */
 function heldUntil({ envelope: { unique, enqueuedAt } }: Row): number {
@@ -162,6 +204,22 @@ export function move(row: Row, verb: Move, now: number): void {
   row.state = next
 }
 
+/** Into a worker's hands. */
+export function startRow(row: Row, worker: string, now: number): void {
+  move(row, 'start', now)
+  row.run += 1
+  row.worker = worker
+  row.startedAt = now
+  row.handAt = undefined
+  if (row.envelope.unique?.until === 'started') row.holdsKey = false
+}
+
+/** It waits anew, and is to be handed to another broker when its time comes. */
+export function handAnew(row: Row): void {
+  row.ticket += 1
+  row.handAt = row.dueAt
+}
+
 /** Leave a worker's hands. */
 function letGo(row: Row): void {
   row.worker = undefined
@@ -173,6 +231,7 @@ export function finish(row: Row, verb: 'complete' | 'bury' | 'cancel', now: numb
   letGo(row)
   const { keep } = row.envelope
   const keepFor = row.state === 'dead' ? keep.dead : keep.completed
+  row.handAt = undefined
   row.finishedAt = now
   row.pruneAt = Math.max(now + keepFor, row.state === 'completed' ? heldUntil(row) : 0)
   row.holdsKey &&= row.state === 'completed' && heldUntil(row) > now
@@ -185,9 +244,12 @@ export function waitAgain(row: Row, verb: 'retry' | 'release', delay: number, no
   letGo(row)
   row.progress = undefined
   row.note = undefined
-  if (delay <= 0 && verb === 'release') return // keeps its place
-  row.dueAt = now + delay
-  row.state = 'scheduled'
+  // Without a delay it keeps its place.
+  if (delay > 0 || verb === 'retry') {
+    row.dueAt = now + delay
+    row.state = 'scheduled'
+  }
+  handAnew(row)
 }
 
 export function keepError(row: Row, error: JobError): void {

@@ -7,6 +7,7 @@ import { createClaims } from './broker-sql.js'
 import { createCommits, translate } from './commits.js'
 import type { Db, SqliteConstructor, SqlValue } from './engine.js'
 import { createLanes, type Taken } from './lanes.js'
+import { checkHandsOver } from './ledger-schema.js'
 import { openDatabase, setupOn } from './open.js'
 import { tablesOf } from './migrations.js'
 import type { Hooks } from './hooks.js'
@@ -30,6 +31,9 @@ export interface BackOptions {
   readonly pollEvery: number
   readonly maxCrashes: number
   readonly publishTimeout: number
+  /** Jobs are moved by another broker. */
+  readonly ledger: boolean
+  readonly handingPatience: number
 }
 
 export interface Back {
@@ -43,6 +47,7 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
   const t = tablesOf(o.namespace)
   let connection: Db | undefined
   let listening = false
+  let holders = 0
   let reply: Reply = {}
   let speaking = false
 
@@ -157,11 +162,17 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
     setup: () => setupOn(db(), t, o),
     ping: async () => void db().get('SELECT 1 AS yes'),
     async openLane(args: { lane: number; queue: string; worker: string; cells: Cells }) {
+      checkHandsOver(db(), t, o)
       lanes.open(args)
       watch()
     },
     async closeLane(lane: number) {
       lanes.close(lane)
+      watch()
+    },
+    /** A consumer of another broker holds its jobs here, or not any more. */
+    async hold(on: boolean) {
+      holders += on ? 1 : -1
       watch()
     },
     async listen(on: boolean) {
@@ -180,7 +191,7 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
   }
   const watch = () => {
     signals.watch(listening || lanes.size > 0)
-    storage.watch(lanes.size > 0)
+    storage.watch(lanes.size + holders > 0)
   }
 
   async function call([n, verb, args, rows]: Call): Promise<void> {

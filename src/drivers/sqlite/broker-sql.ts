@@ -3,7 +3,7 @@ import { ConfigurationError, type DeadReason, type JobError } from '../../core/e
 import type { Note, QueueStats, ReleaseReason } from '../../driver/driver.js'
 import type { Db, Row, SqlValue } from './engine.js'
 import type { Tables } from './migrations.js'
-import type { Hooks } from './hooks.js'
+import type { Hooks, OperationSettings } from './hooks.js'
 import type { Keep } from './logs.js'
 import type { Packed } from './packing.js'
 import type { Publish } from './publish.js'
@@ -31,7 +31,13 @@ export interface Ending extends Run {
 
 export function brokerWrites(
   t: Tables,
-  o: { readonly settle: Settle; readonly publish: Publish; readonly keep: Keep; readonly hooks: Hooks },
+  o: {
+    readonly settle: Settle
+    readonly publish: Publish
+    readonly keep: Keep
+    readonly settings: OperationSettings
+    readonly hooks: Hooks
+  },
 ) {
   const { publish, keep, hooks } = o
   const declare = `INSERT INTO ${t.queues} (name, declared_at) VALUES (?, ?) ON CONFLICT DO NOTHING`
@@ -64,8 +70,12 @@ export function brokerWrites(
       if (owned && one.publish.length > 0) publish(db, one.publish)
       return ended(owned)
     },
-    retry: (db: Db, one: Ending & { delay: number; error: JobError }) =>
-      ended(heard(db, one).retry(db, one, { delay: one.delay, error: one.error, now: Date.now() })),
+    retry(db: Db, one: Ending & { delay: number; error: JobError }) {
+      const owned = heard(db, one).retry(db, one, { delay: one.delay, error: one.error, now: Date.now() })
+      // Lanes look for it by themselves; who hands jobs to another broker is to ask when.
+      if (o.settings.ledger) hooks.ready()
+      return ended(owned)
+    },
     dead: (db: Db, one: Ending & { reason: DeadReason; error: JobError }) =>
       ended(heard(db, one).dead(db, one, { reason: one.reason, error: one.error, now: Date.now() })),
     release(db: Db, one: Ending & { delay: number; why: ReleaseReason }) {

@@ -71,8 +71,12 @@ export class SqliteDelivery implements Delivery<SqliteHandle> {
   private listeners: ((why: LostReason) => void)[] | undefined
   private told: LostReason[] | undefined
 
-  /** @param at where the row begins in `values`; the order is that of `take` in broker-sql.ts */
-  constructor(holder: Holder, values: SqlValue[], at: number) {
+  /**
+   * @param at where the row begins in `values`; the order is that of `take` in broker-sql.ts
+   * @param made its envelope, where that is known already
+   */
+  constructor(holder: Holder, values: SqlValue[], at: number, made?: Envelope) {
+    this.made = made
     this.holder = holder
     this.values = values
     this.at = at

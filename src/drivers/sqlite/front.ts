@@ -115,6 +115,8 @@ export function createFront(settings: SqliteSettings): Front {
         pollEvery: settings.pollEvery,
         maxCrashes: settings.maxCrashes,
         publishTimeout: o.publishTimeout,
+        ledger: o.ledger ?? false,
+        handingPatience: settings.handingPatience,
       }
       const library = settings.thread ? libraryOf(engine) : undefined
       const opening = createLink(

@@ -16,4 +16,8 @@ export interface OperationSettings {
   readonly watches: Map<string, LeaseWatch>
   readonly lease: number
   readonly maxCrashes: number
+  /** Jobs are moved by another broker. */
+  readonly ledger: boolean
+  /** For how many milliseconds a job that was given to somebody to be handed to that broker is left alone. */
+  readonly handingPatience: number
 }

@@ -4,7 +4,9 @@ import { createBroker } from './broker.js'
 import { canonicalPath, type SqliteHandle } from './engine.js'
 import { createEventLog, createEvents } from './events.js'
 import { createFront } from './front.js'
+import { createLedger } from './ledger.js'
 import { createJobs } from './jobs.js'
+import { createLeaving } from './leaving.js'
 import { settingsOf, type SqliteOptions } from './options.js'
 import { createState } from './state.js'
 import { createWorkers } from './workers.js'
@@ -29,6 +31,7 @@ export function sqlite(options: SqliteOptions): StatefulDriver<SqliteHandle> {
     unique: true,
     transactions: 'sync',
     lease: settings.lease,
+    remembers: true,
   }
   return {
     name: 'sqlite',
@@ -37,9 +40,11 @@ export function sqlite(options: SqliteOptions): StatefulDriver<SqliteHandle> {
     jobs: createJobs(front),
     workers: createWorkers(front),
     state: createState(front),
+    leaving: createLeaving(front),
     events: createEvents(front),
     eventLog: createEventLog(front),
     signals: { on: (topic, listener) => front.link.onSignal(topic, listener) },
+    ledger: createLedger(front),
     connect: front.connect,
     setup: async () => void (await front.link.control('setup', null)),
     inspect: ({ deep = false } = {}) =>

@@ -4,6 +4,7 @@ import { basename, dirname } from 'node:path'
 import { messageOf } from '../../core/errors.js'
 import type { Finding } from '../../driver/driver.js'
 import { sqliteCode, type Db } from './engine.js'
+import { isLedger } from './ledger-schema.js'
 import { SCHEMA_VERSION, schemaVersion, type Tables } from './migrations.js'
 import type { Durability } from './options.js'
 
@@ -23,6 +24,8 @@ const LONG_WAL = 64 * MIB
 const MUCH_FREE = 256 * MIB
 // https://www.sqlite.org/pragma.html#pragma_auto_vacuum
 const INCREMENTAL = 2
+/** Whoever has a worker looks once a second, and after a failure every five. */
+const LATE_HANDING = 15_000
 const LITTLE_SPACE = GIB
 const LITTLE_SHARE = 0.05
 const NO_SPACE = 100 * MIB
@@ -39,6 +42,7 @@ export function inspectReads(t: Tables) {
         checkDurability(db, o.durability),
         checkSize(db, o.path),
         checkWal(db, o.path),
+        ...checkHandings(db, t),
         ...(volume ? [checkSpace(volume), checkFileSystem(volume, o.path)] : []),
         ...(o.deep ? [checkPages(db)] : []),
       ]
@@ -125,6 +129,34 @@ function checkWal(db: Db, path: string): Finding {
     facts,
   }
 }
+
+/** Of a file that keeps the books of a broker: jobs that somebody should have handed to it by now. */
+function checkHandings(db: Db, t: Tables): readonly Finding[] {
+  if (!isLedger(db, t)) return []
+  const now = Date.now()
+  const row = db.get(overdueSql(t), now - LATE_HANDING)
+  const count = Number(row?.['count'])
+  if (count === 0)
+    return [{ code: 'handings', level: 'ok', message: 'No job waits to be handed to the broker.', facts: { count } }]
+  const since = Number(row?.['since'])
+  const facts = { count, since: new Date(since).toISOString() }
+  return [
+    {
+      code: 'handings-overdue',
+      level: 'error',
+      message: `${count} job${count === 1 ? ' waits' : 's wait'} to be handed to the broker, the first since ${facts.since}.`,
+      advice:
+        'No process with a worker runs that is connected to both this file and the broker, or the broker is away or refuses ' +
+        'them: start one (MILLRACE_URL and MILLRACE_STORE), and read its log.',
+      facts,
+    },
+  ]
+}
+
+/** One that a publisher still has counts only from the end of its patience: its time to be handed lies ahead until then. */
+const overdueSql = (t: Tables) =>
+  `SELECT count(*) AS count, min(hand_at) AS since FROM ${t.jobs} INDEXED BY "${t.prefix}jobs_hand"
+   WHERE hand_at IS NOT NULL AND hand_at <= ? AND state IN ('ready', 'scheduled')`
 
 export function checkSpace({ bavail, blocks, bsize }: StatsFs): Finding {
   const [bytes, share] = [bavail * bsize, blocks === 0 ? 1 : bavail / blocks]

@@ -2,6 +2,7 @@
 import { ConfigurationError } from '../../core/errors.js'
 import type { JobQuery, JobRecord, Moved } from '../../driver/driver.js'
 import type { Db, Row } from './engine.js'
+import { handAnew } from './ledger-schema.js'
 import type { Tables } from './migrations.js'
 import type { Hooks } from './hooks.js'
 import { conditionOf, recordOf } from './rows.js'
@@ -10,11 +11,13 @@ import { conditionOf, recordOf } from './rows.js'
 export type Page = JobQuery & { readonly limit: number; readonly cursor?: string }
 export type Target = 'ready' | 'cancelled' | 'deleted'
 
-const cursorOf = (rows: readonly Row[], limit: number) =>
+/** Where the next page begins, after a full one. */
+export const cursorOf = (rows: readonly Row[], limit: number) =>
   rows.length < limit ? {} : { cursor: String(rows.at(-1)!['seq']) }
 
-function before(cursor: string | undefined): number {
-  if (cursor === undefined) return Number.MAX_SAFE_INTEGER
+/** The number in a cursor; `otherwise` where a list begins. @throws ConfigurationError for what is no cursor */
+export function cursorIn(cursor: string | undefined, otherwise: number): number {
+  if (cursor === undefined) return otherwise
   if (/^\d{1,15}$/.test(cursor)) return Number(cursor)
   throw new ConfigurationError(`cursor: ${JSON.stringify(cursor)} is none that a list has given.`)
 }
@@ -26,7 +29,7 @@ export function jobReads(t: Tables) {
   const page = (db: Db, o: Page, now: number, columns: string): Row[] => {
     const { where, values } = conditionOf(o, now)
     const sql = `SELECT ${columns} FROM ${t.jobs} WHERE ${where} AND seq < ? ORDER BY seq DESC LIMIT ?`
-    return db.all(sql, ...values, before(o.cursor), o.limit)
+    return db.all(sql, ...values, cursorIn(o.cursor, Number.MAX_SAFE_INTEGER), o.limit)
   }
   return {
     jobs(db: Db, o: { ids: readonly string[]; finished: boolean }): JobRecord[] {
@@ -57,13 +60,13 @@ export function jobWrites(t: Tables, hooks: Hooks) {
   const free = `UPDATE ${t.jobs} SET holds_key = 0 WHERE name = ? AND unique_key = ? AND holds_key = 1 AND state = 'completed' AND coalesce(unique_until_at, 0) <= ?`
   // A job that died of its time gets that time anew.
   const revive = `
-    UPDATE ${t.jobs} SET state = 'ready', due_at = ?, attempts = 0, crashes = 0, suspect = (reason = 'crashed'),
+    UPDATE ${t.jobs} SET state = 'ready', due_at = ?, ${handAnew(t, '?')}, attempts = 0, crashes = 0, suspect = (reason = 'crashed'),
       reason = NULL, blocked = NULL, blocked_since = NULL, finished_at = NULL, prune_at = NULL,
       expires_at = ? + expires_in, holds_key = unique_key IS NOT NULL
     WHERE seq = ? AND state = 'dead'`
-  const runNow = `UPDATE ${t.jobs} SET state = 'ready', due_at = ?, blocked = NULL WHERE seq = ? AND state = 'scheduled'`
+  const runNow = `UPDATE ${t.jobs} SET state = 'ready', due_at = ?, ${handAnew(t, '?')}, blocked = NULL WHERE seq = ? AND state = 'scheduled'`
   const cancelWaiting = `
-    UPDATE ${t.jobs} SET state = 'cancelled', finished_at = ?, prune_at = ? + keep_completed, holds_key = 0, blocked = NULL
+    UPDATE ${t.jobs} SET state = 'cancelled', finished_at = ?, prune_at = ? + keep_completed, holds_key = 0, blocked = NULL, hand_at = NULL
     WHERE seq = ? AND state IN ('ready', 'scheduled')`
   const cancelActive = `UPDATE ${t.jobs} SET cancelling = 1 WHERE seq = ? AND state = 'active' AND cancelling = 0`
   const remove = `DELETE FROM ${t.jobs} WHERE seq = ? AND state <> 'active'`
@@ -71,14 +74,14 @@ export function jobWrites(t: Tables, hooks: Hooks) {
 
   function toReady(db: Db, row: Row, now: number): Moved | undefined {
     const { id, name, seq, unique_key: key } = row
-    if (row['state'] === 'scheduled') return db.run(runNow, now, seq!) === 1 ? { id: String(id) } : undefined
+    if (row['state'] === 'scheduled') return db.run(runNow, now, now, seq!) === 1 ? { id: String(id) } : undefined
     if (row['state'] !== 'dead') return undefined
     if (key !== null) {
       db.run(free, name!, key!, now)
       const taken = db.get(holder, name!, key!)
       if (taken) return { id: String(id), conflict: String(taken['id']) }
     }
-    return db.run(revive, now, now, seq!) === 1 ? { id: String(id) } : undefined
+    return db.run(revive, now, now, now, seq!) === 1 ? { id: String(id) } : undefined
   }
 
   function moveOne(db: Db, row: Row, to: Target, now: number): Moved | undefined {

@@ -29,14 +29,34 @@ export interface Link {
   read<V extends ReadVerb>(verb: V, args: ArgsOf<Reads[V]>): Promise<ValueOf<Reads[V]>>
   /** Resolves once it is durable. @param rows about how many rows it writes */
   write<V extends WriteVerb>(verb: V, args: ArgsOf<Writes[V]>, rows?: number): Promise<ValueOf<Writes[V]>>
+  /**
+   * As `write`, but what one turn asks of this verb is one call, whose arguments are one flat array. `at`: the place in it
+   * where these values begin.
+   */
+  gather<V extends GatheredVerb>(
+    verb: V,
+    values: readonly SqlValue[],
+    rows: number,
+  ): { readonly at: number; readonly done: Promise<ValueOf<Writes[V]>> }
   control(verb: ControlVerb, args: unknown): Promise<unknown>
   /** Settle one of many; whether the run still owned the job. */
   ack(seq: number, id: string, run: number, result: string | null): Promise<boolean>
   credit(lane: number, allowed: number, suspectsEnded: number): void
   openLane(end: LaneEnd, o: { queue: string; worker: string; cells: Cells }): Promise<number>
   closeLane(lane: number): Promise<void>
+  /** Jobs of another broker are held from now on, until the answer is called. */
+  hold(lost: (error: Error) => void): () => void
   onSignal(topic: 'work' | 'done', listener: () => void): () => void
   close(): Promise<void>
+}
+
+/** Verbs that take one flat array. */
+export type GatheredVerb = { [V in WriteVerb]: readonly SqlValue[] extends ArgsOf<Writes[V]> ? V : never }[WriteVerb]
+
+/** A call that grows until the turn is over. */
+interface Gathered {
+  readonly call: [n: number, verb: GatheredVerb, values: SqlValue[], rows: number]
+  readonly done: Promise<never>
 }
 
 interface Waiting {
@@ -49,6 +69,7 @@ export function createLink(start: StartCarrier, log: ConnectOptions['log']): Lin
   /** Acks by the turn that carried them. */
   const acks = new Map<number, Waiting[]>()
   const lanes = new Map<number, LaneEnd>()
+  const holders = new Set<(error: Error) => void>()
   const listeners = { work: new Set<() => void>(), done: new Set<() => void>() }
   let lastCall = 0
   let lastLane = 0
@@ -60,7 +81,13 @@ export function createLink(start: StartCarrier, log: ConnectOptions['log']): Lin
   const carrier = start(receive, lost)
 
   function emptyTurn() {
-    return { credits: new Map<number, Credit>(), acks: [] as SqlValue[], waiting: [] as Waiting[], calls: [] as Call[] }
+    return {
+      credits: new Map<number, Credit>(),
+      acks: [] as SqlValue[],
+      waiting: [] as Waiting[],
+      calls: [] as Call[],
+      gathered: new Map<string, Gathered>(),
+    }
   }
 
   /** The turn goes when everything that this turn of the event loop asks for has come in. */
@@ -127,21 +154,41 @@ export function createLink(start: StartCarrier, log: ConnectOptions['log']): Lin
     acks.clear()
     for (const end of lanes.values()) end.lost(why())
     lanes.clear()
+    for (const holder of holders) holder(why())
+    holders.clear()
   }
 
   function send(verb: Call[1], args: unknown, rows: number): Promise<never> {
+    return ask([++lastCall, verb, args, rows])
+  }
+
+  function ask(call: Call): Promise<never> {
     if (gone) return Promise.reject(afterEnd(gone))
     return new Promise((resolve, reject) => {
-      const call = ++lastCall
-      calls.set(call, { resolve, reject })
-      turn.calls.push([call, verb, args, rows])
+      calls.set(call[0], { resolve, reject })
+      turn.calls.push(call)
       soon()
     })
+  }
+
+  function gather(verb: GatheredVerb, values: readonly SqlValue[], rows: number) {
+    if (gone) return { at: 0, done: Promise.reject(afterEnd(gone)) }
+    let one = turn.gathered.get(verb)
+    if (!one) {
+      const call: Gathered['call'] = [++lastCall, verb, [], 0]
+      turn.gathered.set(verb, (one = { call, done: ask(call) }))
+    }
+    const { call, done } = one
+    const at = call[2].length
+    for (const value of values) call[2].push(value)
+    call[3] += rows
+    return { at, done }
   }
 
   return {
     read: (verb, args) => send(verb, args, 0),
     write: (verb, args, rows = 1) => send(verb, args, rows),
+    gather,
     control: (verb, args) => send(verb, args, 0),
     ack(seq, id, run, result) {
       if (gone) return Promise.reject(afterEnd(gone))
@@ -158,13 +205,27 @@ export function createLink(start: StartCarrier, log: ConnectOptions['log']): Lin
     async openLane(end, o) {
       const lane = ++lastLane
       lanes.set(lane, end)
-      await send('openLane', { lane, ...o }, 0)
+      try {
+        await send('openLane', { lane, ...o }, 0)
+      } catch (error) {
+        lanes.delete(lane)
+        throw error
+      }
       return lane
     },
     async closeLane(lane) {
       if (gone) return
       await send('closeLane', lane, 0) // what was on its way has arrived before the answer
       lanes.delete(lane)
+    },
+    hold(onLost) {
+      const own = (error: Error) => onLost(error)
+      const tell = (on: boolean) => void send('hold', on, 0).catch(() => {}) // it only says that the file is in use
+      holders.add(own)
+      tell(true)
+      return () => {
+        if (holders.delete(own)) tell(false)
+      }
     },
     onSignal(topic, listener) {
       const own = () => listener()

@@ -138,6 +138,12 @@ const STEPS: readonly Step[] = [
     CREATE INDEX "${t.prefix}events_look" ON ${t.events} (n, published_at, name);
     CREATE INDEX "${t.prefix}events_prune" ON ${t.events} (prune_at);
   `,
+  // Jobs that another broker moves: how often a job was handed to it, and when that is to be done the next time.
+  (t) => `
+    ALTER TABLE ${t.jobs} ADD COLUMN ticket INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE ${t.jobs} ADD COLUMN hand_at INTEGER;
+    CREATE INDEX "${t.prefix}jobs_hand" ON ${t.jobs} (hand_at) WHERE hand_at IS NOT NULL;
+  `,
 ]
 
 /** The schema version that this code writes. */

@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import { ConfigurationError, hasCode, messageOf } from '../../core/errors.js'
 import { isBusy, lockedTooLong, translate } from './commits.js'
 import { dbOf, type Db, type Row, type SqliteConstructor } from './engine.js'
+import { checkMarked, isLedger, markLedger } from './ledger-schema.js'
 import { checkVersion, migrate, schemaVersion, SCHEMA_VERSION, type Tables } from './migrations.js'
 import { KEPT_LOG } from './storage.js'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -20,6 +21,8 @@ export interface OpenOptions {
   readonly durability: 'full' | 'normal'
   /** How long to wait for a lock, in milliseconds. */
   readonly publishTimeout: number
+  /** Its jobs are moved by another broker. */
+  readonly ledger: boolean
 }
 
 /** The database, with a schema that fits this code. Waits for locks without blocking the event loop. */
@@ -28,7 +31,10 @@ export async function openDatabase(o: OpenOptions, Engine: SqliteConstructor, t:
   try {
     opened = await untilUnlocked(o, () => openFile(o, Engine))
     if (o.migrate) await setupOn(opened, t, o)
-    else checkVersion(schemaVersion(opened, t), o.file)
+    else {
+      checkVersion(schemaVersion(opened, t), o.file)
+      if (o.ledger) checkMarked(opened, t, o.file)
+    }
     return opened
   } catch (error) {
     opened?.close()
@@ -38,12 +44,13 @@ export async function openDatabase(o: OpenOptions, Engine: SqliteConstructor, t:
 
 /** Bring the schema up to date. Idempotent, safe to race. */
 export async function setupOn(db: Db, t: Tables, o: OpenOptions): Promise<void> {
-  const current = (): boolean => schemaVersion(db, t) === SCHEMA_VERSION
+  const current = (): boolean => schemaVersion(db, t) === SCHEMA_VERSION && (!o.ledger || isLedger(db, t))
   if (await untilUnlocked(o, current)) return
   await untilUnlocked(o, () => {
     db.exec('BEGIN IMMEDIATE')
     try {
       migrate(db, t, o.file)
+      if (o.ledger) markLedger(db, t)
       db.exec('COMMIT')
     } catch (error) {
       db.exec('ROLLBACK')

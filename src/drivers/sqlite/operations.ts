@@ -6,8 +6,10 @@ import { createPublishEvents, eventReads, eventWrites } from './events-sql.js'
 import type { Hooks, OperationSettings } from './hooks.js'
 import { inspectReads } from './inspect.js'
 import { jobReads, jobWrites } from './jobs-sql.js'
+import { leavingReads, leavingWrites } from './leaving-sql.js'
 import { createKeep, logReads } from './logs.js'
 import type { Tables } from './migrations.js'
+import { ledgerReads, ledgerWrites } from './ledger-sql.js'
 import { createPublish } from './publish.js'
 import { createSettle } from './settle.js'
 import { stateReads, stateWrites } from './state-sql.js'
@@ -17,11 +19,13 @@ export function createReads(t: Tables) {
   return {
     ...brokerReads(t),
     ...jobReads(t),
+    ...leavingReads(t),
     ...logReads(t),
     ...stateReads(t),
     ...workerReads(t),
     ...eventReads(t),
     ...inspectReads(t),
+    ...ledgerReads(t),
   }
 }
 
@@ -30,11 +34,13 @@ export function createWrites(t: Tables, settings: OperationSettings, hooks: Hook
   const publish = createPublish(t, hooks)
   return {
     publish,
-    ...brokerWrites(t, { settle, publish, keep: createKeep(t, settle), hooks }),
+    ...brokerWrites(t, { settle, publish, keep: createKeep(t, settle), settings, hooks }),
     ...jobWrites(t, hooks),
+    ...leavingWrites(t, hooks),
     ...stateWrites(t, publish),
     ...eventWrites(t, { publish, publishEvents: createPublishEvents(t, publish) }),
     ...workerWrites(t, settle, settings, hooks),
+    ...ledgerWrites(t, { settings, publish, hooks }),
   }
 }
 

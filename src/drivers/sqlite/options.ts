@@ -2,6 +2,7 @@
 import { toMs, type Duration } from '../../core/duration.js'
 import { ConfigurationError, shown } from '../../core/errors.js'
 import { refuseUnknown } from '../../core/task.js'
+import { HANDING_PATIENCE } from '../../driver/ledger.js'
 import type { SqliteConstructor } from './engine.js'
 
 export interface SqliteOptions {
@@ -31,6 +32,11 @@ export interface SqliteOptions {
    * loaded in a thread.
    */
   thread?: boolean
+  /**
+   * For how long a job that was given to somebody to be handed to a broker is left alone.
+   * @internal
+   */
+  handingPatience?: number
 }
 
 export type Durability = 'full' | 'normal'
@@ -45,6 +51,7 @@ export interface SqliteSettings {
   readonly create: boolean
   readonly durability: Durability
   readonly thread: boolean
+  readonly handingPatience: number
 }
 
 /** A wake-up that was lost must not cost more. */
@@ -53,7 +60,7 @@ const KNOWN = ['file', 'engine', 'lease', 'pollEvery', 'maxCrashes', 'create', '
 
 /** @throws ConfigurationError that names the option and its value. */
 export function settingsOf(options: SqliteOptions): SqliteSettings {
-  refuseUnknown('sqlite()', options, KNOWN)
+  refuseUnknown('sqlite()', options, [...KNOWN, 'handingPatience'])
   if (typeof options.file !== 'string' || options.file === '')
     throw new ConfigurationError(
       'sqlite(): `file` is missing. Give the path of the database file: sqlite({ file: "jobs.db" }).',
@@ -80,6 +87,7 @@ export function settingsOf(options: SqliteOptions): SqliteSettings {
     create: options.create ?? true,
     durability,
     thread: options.thread ?? true,
+    handingPatience: options.handingPatience ?? HANDING_PATIENCE,
   }
 }
 

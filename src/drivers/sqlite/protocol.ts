@@ -19,7 +19,7 @@ export type Credit = readonly [lane: number, allowed: number, suspectsEnded: num
 export type Call = readonly [n: number, verb: ReadVerb | WriteVerb | ControlVerb, args: unknown, rows: number]
 
 /** What is said to the back itself rather than to the database. */
-export type ControlVerb = 'open' | 'setup' | 'openLane' | 'closeLane' | 'listen' | 'ping' | 'close'
+export type ControlVerb = 'open' | 'setup' | 'openLane' | 'closeLane' | 'hold' | 'listen' | 'ping' | 'close'
 
 /** What the back has to say, after a transaction or a read. */
 export interface Reply {

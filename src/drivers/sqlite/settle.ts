@@ -2,6 +2,7 @@
 import type { DeadReason, JobError } from '../../core/errors.js'
 import { BLOCKED_FORGOTTEN, type ReleaseReason } from '../../driver/driver.js'
 import type { Db, SqlValue } from './engine.js'
+import { handAnew } from './ledger-schema.js'
 import type { Tables } from './migrations.js'
 
 /** One hand-over of a job. */
@@ -29,7 +30,7 @@ export interface Settle {
 }
 
 /** Reasons of death that a handler's run leads to; the others spend no attempt. */
-const SPENT: readonly DeadReason[] = ['failed', 'invalid-output']
+export const SPENT: readonly DeadReason[] = ['failed', 'invalid-output']
 
 export function createSettle(t: Tables, maxCrashes: number): Settle {
   // Found by the row, told apart by the id: SQLite may give the number of a deleted row to another job.
@@ -57,7 +58,7 @@ export function createSettle(t: Tables, maxCrashes: number): Settle {
       prune_at = ? + keep_completed, worker = NULL
     WHERE ${mine} AND cancelling = 0 AND unique_key IS NULL AND suspect = 0 AND blocked IS NULL AND start_written = 0`
   const retry = `
-    UPDATE ${t.jobs} SET state = 'scheduled', due_at = ?, attempts = attempts + 1, errors = ${appended}, suspect = 0,
+    UPDATE ${t.jobs} SET state = 'scheduled', due_at = ?, ${handAnew(t, '?')}, attempts = attempts + 1, errors = ${appended}, suspect = 0,
       blocked = NULL, ${letGo}
     WHERE ${mine}`
   const dead = `
@@ -65,7 +66,7 @@ export function createSettle(t: Tables, maxCrashes: number): Settle {
       prune_at = ? + keep_dead, holds_key = 0, blocked = NULL, worker = NULL, start_written = 0
     WHERE ${mine}`
   const release = `
-    UPDATE ${t.jobs} SET state = ?, due_at = coalesce(?, due_at),
+    UPDATE ${t.jobs} SET state = ?, due_at = coalesce(?, due_at), ${handAnew(t, 'coalesce(?, due_at)')},
       suspect = CASE WHEN ? = 'later' THEN 0 ELSE suspect END,
       blocked_since = CASE WHEN ? IN ('stop', blocked) AND due_at > ? THEN blocked_since ELSE ? END,
       holds_key = CASE WHEN ? = 'later' THEN holds_key ELSE ${keyAgain} END,
@@ -75,7 +76,7 @@ export function createSettle(t: Tables, maxCrashes: number): Settle {
   const note = `UPDATE ${t.jobs} SET progress = coalesce(?, progress), note = coalesce(?, note) WHERE ${mine}`
   const held = `SELECT seq, id, run, start_written, cancelling, crashes FROM ${t.jobs} WHERE state = 'active' AND worker = ?`
   const suspect = `
-    UPDATE ${t.jobs} SET state = 'ready', suspect = max(suspect, ?), crashes = ?,
+    UPDATE ${t.jobs} SET state = 'ready', ${handAnew(t, 'due_at')}, suspect = max(suspect, ?), crashes = ?,
       holds_key = CASE WHEN ? THEN holds_key ELSE ${keyAgain} END, ${letGo}
     WHERE ${mine}`
 
@@ -102,7 +103,7 @@ export function createSettle(t: Tables, maxCrashes: number): Settle {
       }
       return lost
     },
-    retry: (db, r, { delay, error, now }) => unlessCancelled(db, r, now, retry, now + delay, json(error)),
+    retry: (db, r, { delay, error, now }) => unlessCancelled(db, r, now, retry, now + delay, now + delay, json(error)),
     dead: (db, r, { reason, error, now }) =>
       unlessCancelled(db, r, now, dead, reason, SPENT.includes(reason) ? 1 : 0, json(error), now, now),
     release: (db, r, { delay, why, now }) =>
@@ -112,6 +113,7 @@ export function createSettle(t: Tables, maxCrashes: number): Settle {
         now,
         release,
         delay > 0 ? 'scheduled' : 'ready',
+        delay > 0 ? now + delay : null,
         delay > 0 ? now + delay : null,
         why,
         why,

@@ -1,5 +1,5 @@
 // A conformance case is data: a name, the promise it owns, what it needs, and a function that throws when it does not hold.
-import type { Traits } from '../../driver/driver.js'
+import type { Driver, Traits } from '../../driver/driver.js'
 import type { Place } from './place.js'
 import type { Stage } from './stage.js'
 
@@ -12,7 +12,7 @@ export interface ConformanceCase {
   /** `driver`: the ports alone. `runtime`: a whole client and worker over them. */
   readonly level: 'driver' | 'runtime'
   /** Why the case does not apply here; `undefined` when it does. */
-  readonly needs?: (traits: Traits, place: Place) => string | undefined
+  readonly needs?: (traits: Traits, place: Place, driver: Driver) => string | undefined
   readonly run: (stage: Stage) => Promise<void>
 }
 

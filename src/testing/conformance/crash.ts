@@ -1,5 +1,5 @@
 // P3: crash recovery in seconds, seen by counters, and only a started run can crash.
-import type { ConformanceCase } from './case.js'
+import { remembering } from './needs.js'
 import { assert, envelope, recordOf, until, type Hand, type Stage } from './stage.js'
 import { other } from './tasks.js'
 
@@ -20,7 +20,7 @@ async function victim(stage: Stage, prefetch: number) {
   return { driver, hand }
 }
 
-export const crashCases: readonly ConformanceCase[] = [
+export const crashCases = remembering([
   {
     promise: 'P3',
     level: 'driver',
@@ -188,4 +188,4 @@ export const crashCases: readonly ConformanceCase[] = [
       assert.deepEqual(attempts, [1])
     },
   },
-]
+])

@@ -8,7 +8,7 @@ import type { StatefulDriver } from '../../driver/driver.js'
 import type { EventEnvelope } from '../../driver/events.js'
 import { on, route } from '../../events/define.js'
 import { handle } from '../../worker/define.js'
-import type { ConformanceCase } from './case.js'
+import { remembering } from './needs.js'
 import { assert, codeOf, deferred, envelope as job, until, type Stage } from './stage.js'
 import { withNumber, z } from './tasks.js'
 
@@ -33,7 +33,7 @@ async function copiesOf(driver: StatefulDriver<any>, name: string): Promise<read
   return jobs.map(({ envelope }) => envelope.id).reverse()
 }
 
-export const fanOutCases: readonly ConformanceCase[] = [
+export const fanOutCases = remembering([
   {
     promise: 'P20',
     level: 'driver',
@@ -388,7 +388,7 @@ export const fanOutCases: readonly ConformanceCase[] = [
       assert.equal(await client.jobs.get('e1/held'), undefined)
     },
   },
-]
+])
 
 async function finished(client: ReturnType<Stage['client']>, id: string, state: 'completed' | 'dead'): Promise<void> {
   await until(async () => (await client.jobs.get(id))?.state === state, `${id} to be ${state}`)

@@ -4,10 +4,20 @@ import type { Place } from './place.js'
 import { crashCases } from './crash.js'
 import { durableCases } from './durable.js'
 import { fanOutCases } from './fan-out.js'
+import { finalCases } from './final.js'
+import { forgetfulCases } from './forgetful.js'
+import { leavingCases } from './leaving.js'
+import { leavingPairCases } from './leaving-pair.js'
+import { ledgerCases } from './ledger.js'
+import { moreLedgerCases } from './ledger-more.js'
 import { limitCases } from './limits.js'
+import { movingCases } from './moving.js'
 import { operatorCases } from './operator.js'
 import { orderCases } from './order.js'
 import { outageCases } from './outage.js'
+import { pairCases } from './pair.js'
+import { pairCrashCases } from './pair-crash.js'
+import { pairOutageCases } from './pair-outage.js'
 import { resultCases } from './results.js'
 import { retryCases } from './retries.js'
 import { scheduleCases } from './schedules.js'
@@ -26,6 +36,8 @@ export { conformanceTable } from './table.js'
 
 /** Every case, in the order of the promises. */
 export const conformanceCases: readonly ConformanceCase[] = [
+  ...movingCases,
+  ...forgetfulCases,
   ...durableCases,
   ...settleCases,
   ...crashCases,
@@ -42,6 +54,14 @@ export const conformanceCases: readonly ConformanceCase[] = [
   ...scheduleCases,
   ...scheduleVerbCases,
   ...seamCases,
+  ...leavingCases,
+  ...leavingPairCases,
+  ...ledgerCases,
+  ...moreLedgerCases,
+  ...pairCases,
+  ...pairCrashCases,
+  ...finalCases,
+  ...pairOutageCases,
 ].sort((a, b) => rank(a.promise) - rank(b.promise))
 
 function rank(promise: PromiseId): number {
@@ -54,8 +74,8 @@ export async function runCase(harness: Harness, one: ConformanceCase): Promise<C
   let place: Place | undefined
   try {
     place = await harness.create()
-    const { traits } = place.open({})
-    const reason = one.needs?.(traits, place)
+    const driver = place.open({})
+    const reason = one.needs?.(driver.traits, place, driver)
     if (reason !== undefined) return { ...result, status: 'skipped', reason }
     const { stage, end } = createStage(place)
     try {

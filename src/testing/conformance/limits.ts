@@ -6,7 +6,8 @@ import { unchecked } from '../../core/schema.js'
 import type { Consumer, StatefulDriver } from '../../driver/driver.js'
 import { handle } from '../../worker/define.js'
 import type { ConformanceCase } from './case.js'
-import { assert, codeOf, envelope, QUEUE, until } from './stage.js'
+import { all, deadJobs, memory, results } from './needs.js'
+import { assert, codeOf, envelope, QUEUE, until, REPLY } from './stage.js'
 import { other, z } from './tasks.js'
 
 const any = defineTask('any', {
@@ -22,6 +23,7 @@ export const limitCases: readonly ConformanceCase[] = [
     promise: 'P12',
     level: 'runtime',
     name: 'an input of just 1 MiB passes; one byte more, or what is no JSON, is refused and nothing is queued',
+    needs: memory,
     async run(stage) {
       const client = stage.client()
       const fits = 'x'.repeat(MIB - 2)
@@ -41,6 +43,7 @@ export const limitCases: readonly ConformanceCase[] = [
     promise: 'P12',
     level: 'runtime',
     name: 'an invalid or oversized result is dead, reason invalid-output, and never retried',
+    needs: all(results, deadJobs),
     async run(stage) {
       const client = stage.client()
       let ran = 0
@@ -54,9 +57,9 @@ export const limitCases: readonly ConformanceCase[] = [
         ],
       })
       const jobs = [
-        await client.enqueue(any, 'large'),
-        await client.enqueue(any, 'map'),
-        await client.enqueue(z, { n: 1 }),
+        await client.enqueue(any, 'large', REPLY),
+        await client.enqueue(any, 'map', REPLY),
+        await client.enqueue(z, { n: 1 }, REPLY),
       ]
       for (const job of jobs) {
         assert.equal(await codeOf(() => job.result()), 'ERR_JOB_FAILED')
@@ -70,6 +73,7 @@ export const limitCases: readonly ConformanceCase[] = [
     promise: 'P13',
     level: 'runtime',
     name: "enqueue rejects with the schema's issues; a job that came past it dies before the handler, reason invalid-input",
+    needs: memory,
     async run(stage) {
       const client = stage.client()
       await assert.rejects(client.enqueue(z, { n: 'x' as unknown as number }), {
@@ -102,6 +106,7 @@ export const limitCases: readonly ConformanceCase[] = [
     promise: 'P13',
     level: 'runtime',
     name: 'what travels is what was sent; each receiver parses it once, asynchronous schemas too',
+    needs: results,
     async run(stage) {
       const client = stage.client()
       const doubling: StandardSchemaV1<number, number> = {
@@ -109,8 +114,9 @@ export const limitCases: readonly ConformanceCase[] = [
       }
       const twice = defineTask('twice', { queue: QUEUE, input: doubling, output: doubling })
       await client.work({ handlers: [handle(twice, (n) => n + 1)] })
-      const job = await client.enqueue(twice, 5)
+      const job = await client.enqueue(twice, 5, REPLY)
       assert.equal(await job.result(), 22) // (5 × 2 + 1) × 2
+      if (!stage.traits.remembers) return
       const info = await job.info()
       assert.deepEqual([info.input, info.output], [5, 11])
     },
@@ -119,6 +125,7 @@ export const limitCases: readonly ConformanceCase[] = [
     promise: 'P14',
     level: 'runtime',
     name: 'a job without a handler here is given back unspent and shown, until a worker that has one comes',
+    needs: memory,
     async run(stage) {
       const [client, deployed] = [stage.client(), stage.client()]
       const old = await client.work({ handlers: [handle(other, () => {})] })
@@ -136,6 +143,7 @@ export const limitCases: readonly ConformanceCase[] = [
     promise: 'P14',
     level: 'runtime',
     name: 'after a day without a handler it is dead, reason no-handler, and not a second before',
+    needs: memory,
     async run(stage) {
       const day = 86_400_000
       for (const [age, expected] of [
@@ -178,6 +186,7 @@ export const limitCases: readonly ConformanceCase[] = [
     promise: 'P18',
     level: 'runtime',
     name: 'an option that does not exist, and a value that is not allowed, are refused by name',
+    needs: memory,
     async run(stage) {
       const client = stage.client()
       const wrong: [() => unknown, RegExp][] = [

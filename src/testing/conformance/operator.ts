@@ -1,10 +1,10 @@
 // P15: pause. P16: bounded storage. P17: quiet.
 import { handle } from '../../worker/define.js'
-import type { ConformanceCase } from './case.js'
+import { remembering } from './needs.js'
 import { assert, deferred, envelope, ERROR, QUEUE, recordOf, until } from './stage.js'
 import { other } from './tasks.js'
 
-export const operatorCases: readonly ConformanceCase[] = [
+export const operatorCases = remembering([
   {
     promise: 'P15',
     level: 'runtime',
@@ -223,7 +223,7 @@ export const operatorCases: readonly ConformanceCase[] = [
       await delivery.ack()
     },
   },
-]
+])
 
 /** Long enough for every worker (a beat every 500 ms) to have read the store. */
 function twoBeats(): Promise<void> {

@@ -2,7 +2,8 @@
 import { defineTask } from '../../core/task.js'
 import { handle } from '../../worker/define.js'
 import type { ConformanceCase } from './case.js'
-import { assert, codeOf, deferred, QUEUE, until } from './stage.js'
+import { memory, results } from './needs.js'
+import { assert, codeOf, deferred, QUEUE, until, REPLY } from './stage.js'
 import { other, withNumber, z } from './tasks.js'
 
 export const resultCases: readonly ConformanceCase[] = [
@@ -10,6 +11,7 @@ export const resultCases: readonly ConformanceCase[] = [
     promise: 'P11',
     level: 'runtime',
     name: 'a result reaches a caller in another process, before and after the job has finished',
+    needs: memory,
     async run(stage) {
       const [caller, server] = [stage.client(), stage.client()]
       const job = await caller.enqueue(z, { n: 20 })
@@ -24,16 +26,18 @@ export const resultCases: readonly ConformanceCase[] = [
     promise: 'P11',
     level: 'runtime',
     name: 'many waiting callers all get their own result',
+    needs: results,
     async run(stage) {
       const client = stage.client()
       const jobs = await client.enqueueMany(
         z,
         Array.from({ length: 300 }, (_, n) => ({ n })),
+        REPLY,
       )
-      const results = Promise.all(jobs.map((job) => job.result()))
+      const every = Promise.all(jobs.map((job) => job.result()))
       await client.work({ handlers: [handle(z, ({ n }) => ({ n: n + 1000 }))] })
       assert.deepEqual(
-        (await results).map(({ n }) => n - 1000),
+        (await every).map(({ n }) => n - 1000),
         Array.from({ length: 300 }, (_, n) => n),
       )
     },
@@ -42,6 +46,7 @@ export const resultCases: readonly ConformanceCase[] = [
     promise: 'P11',
     level: 'runtime',
     name: 'a failure carries name, message and stack of what the handler threw',
+    needs: results,
     async run(stage) {
       const client = stage.client()
       const once = defineTask('once', { queue: QUEUE, retry: false })
@@ -52,7 +57,7 @@ export const resultCases: readonly ConformanceCase[] = [
           }),
         ],
       })
-      const job = await client.enqueue(once)
+      const job = await client.enqueue(once, undefined, REPLY)
       await job.result().then(
         () => assert.fail('it resolved'),
         (error: { code: string; reason: string; cause: Error; message: string }) => {
@@ -68,6 +73,7 @@ export const resultCases: readonly ConformanceCase[] = [
     promise: 'P11',
     level: 'runtime',
     name: 'waiting ends: by timeout, by signal, by close, and at once for a job that is not there',
+    needs: memory,
     async run(stage) {
       const client = stage.client()
       const job = await client.enqueue(other)
@@ -88,6 +94,7 @@ export const resultCases: readonly ConformanceCase[] = [
     promise: 'P11',
     level: 'runtime',
     name: 'progress is seen by others while the job runs',
+    needs: memory,
     async run(stage) {
       const [client, operator] = [stage.client(), stage.client()]
       const finish = deferred()
@@ -110,6 +117,7 @@ export const resultCases: readonly ConformanceCase[] = [
     promise: 'P11',
     level: 'runtime',
     name: 'a job enqueued by a handler knows its parent and trace',
+    needs: memory,
     async run(stage) {
       const client = stage.client()
       const parent = defineTask('parent', { queue: QUEUE, output: withNumber })

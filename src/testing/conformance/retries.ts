@@ -4,7 +4,8 @@ import { defineTask } from '../../core/task.js'
 import { NonRetryableError, RetryLaterError } from '../../core/errors.js'
 import { handle } from '../../worker/define.js'
 import type { ConformanceCase } from './case.js'
-import { assert, codeOf, envelope, QUEUE, recordOf, until } from './stage.js'
+import { all, deadJobs, memory, results } from './needs.js'
+import { assert, codeOf, envelope, QUEUE, recordOf, until, REPLY } from './stage.js'
 import { other } from './tasks.js'
 
 const stubborn = defineTask('stubborn', { queue: QUEUE, retry: { maxAttempts: 7, backoff: fixed(0) } })
@@ -14,6 +15,7 @@ export const retryCases: readonly ConformanceCase[] = [
     promise: 'P5',
     level: 'driver',
     name: 'a retry waits its delay as retrying, spends an attempt and keeps the error',
+    needs: memory,
     async run(stage) {
       const driver = await stage.driver()
       const one = envelope()
@@ -37,6 +39,7 @@ export const retryCases: readonly ConformanceCase[] = [
     promise: 'P5',
     level: 'runtime',
     name: 'a job is tried maxAttempts times, then dead with its last five errors, and can be retried by filter',
+    needs: memory,
     async run(stage) {
       const client = stage.client()
       let works = false
@@ -70,6 +73,7 @@ export const retryCases: readonly ConformanceCase[] = [
     promise: 'P5',
     level: 'runtime',
     name: 'NonRetryableError is final, RetryLaterError spends no attempt, and onDead is called once',
+    needs: all(results, deadJobs),
     async run(stage) {
       const client = stage.client()
       const seen: [string, number][] = []
@@ -90,12 +94,12 @@ export const retryCases: readonly ConformanceCase[] = [
           }),
         ],
       })
-      const hopeless = await client.enqueue(other)
+      const hopeless = await client.enqueue(other, undefined, REPLY)
       assert.equal(await codeOf(() => hopeless.result()), 'ERR_JOB_FAILED')
       assert.equal((await hopeless.info()).attempt, 1)
       await until(() => dead.length > 0, 'onDead')
       assert.deepEqual(dead, [`${hopeless.id} dead failed`])
-      const patient = await client.enqueue(later)
+      const patient = await client.enqueue(later, undefined, REPLY)
       await patient.result()
       assert.deepEqual(
         seen.map(([, attempt]) => attempt),
@@ -107,6 +111,7 @@ export const retryCases: readonly ConformanceCase[] = [
     promise: 'P5',
     level: 'runtime',
     name: 'an expired job is not run: dead, reason expired; RetryLaterError cannot outlast it',
+    needs: memory,
     async run(stage) {
       const client = stage.client()
       let ran = 0
@@ -138,6 +143,7 @@ export const retryCases: readonly ConformanceCase[] = [
     promise: 'P5',
     level: 'runtime',
     name: 'a RetryLaterError with a delay that is none fails the attempt, and so ends',
+    needs: all(results, deadJobs),
     async run(stage) {
       const client = stage.client()
       let ran = 0
@@ -149,7 +155,7 @@ export const retryCases: readonly ConformanceCase[] = [
           }),
         ],
       })
-      const job = await client.enqueue(other)
+      const job = await client.enqueue(other, undefined, REPLY)
       assert.equal(await codeOf(() => job.result()), 'ERR_JOB_FAILED')
       assert.deepEqual([ran, (await job.info()).errors.length], [3, 3])
     },

@@ -4,7 +4,7 @@ import { createUpkeep, declareSchedules } from '../../schedules/declare.js'
 import { schedule } from '../../schedules/define.js'
 import type { StatefulDriver, Traits } from '../../driver/driver.js'
 import { handle } from '../../worker/define.js'
-import type { ConformanceCase } from './case.js'
+import { remembering } from './needs.js'
 import { assert, codeOf, SILENT, until } from './stage.js'
 import { other, z } from './tasks.js'
 import { idsOf, openProcess } from './ticking.js'
@@ -21,7 +21,7 @@ async function messageOf(call: () => unknown): Promise<string> {
   return 'no error'
 }
 
-export const scheduleVerbCases: readonly ConformanceCase[] = [
+export const scheduleVerbCases = remembering([
   {
     promise: 'P21',
     level: 'runtime',
@@ -262,4 +262,4 @@ export const scheduleVerbCases: readonly ConformanceCase[] = [
       assert.ok(!(await codes()).includes('schedule-undeclared'))
     },
   },
-]
+])

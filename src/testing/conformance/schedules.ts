@@ -5,6 +5,7 @@ import { tickId } from '../../core/schedule.js'
 import { schedule } from '../../schedules/define.js'
 import { handle } from '../../worker/define.js'
 import type { ConformanceCase } from './case.js'
+import { remembering } from './needs.js'
 import { assert, codeOf, envelope, recordOf, SILENT, until } from './stage.js'
 import { other, z } from './tasks.js'
 import { MINUTE, START, idsOf, openProcess } from './ticking.js'
@@ -35,7 +36,7 @@ function assertEachOnce(all: readonly string[]): void {
 const needsUnique: ConformanceCase['needs'] = (traits) => (traits.unique ? undefined : 'keeps no unique keys')
 const needsDelay: ConformanceCase['needs'] = (traits) => (traits.delay ? undefined : 'has no delays')
 
-export const scheduleCases: readonly ConformanceCase[] = [
+export const scheduleCases = remembering([
   {
     promise: 'P21',
     level: 'driver',
@@ -314,4 +315,4 @@ export const scheduleCases: readonly ConformanceCase[] = [
       assert.notEqual((await driver.state.get({ key: 'scheduler' }))?.value, 'a ghost')
     },
   },
-]
+])

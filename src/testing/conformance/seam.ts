@@ -2,7 +2,8 @@
 import { defineTask } from '../../core/task.js'
 import { handle } from '../../worker/define.js'
 import type { ConformanceCase } from './case.js'
-import { assert, codeOf, deferred, envelope, QUEUE, until } from './stage.js'
+import { all, deadJobs, memory, results } from './needs.js'
+import { assert, codeOf, deferred, envelope, QUEUE, until, REPLY } from './stage.js'
 import { other, z } from './tasks.js'
 
 export const seamCases: readonly ConformanceCase[] = [
@@ -10,6 +11,7 @@ export const seamCases: readonly ConformanceCase[] = [
     promise: 'seam',
     level: 'driver',
     name: 'state is set under compare-and-set, and versions only grow, also across deletes',
+    needs: memory,
     async run(stage) {
       const [a, b] = [(await stage.driver()).state, (await stage.driver()).state]
       const first = await a.set({ key: 'k', value: '1', expect: 'absent' })
@@ -33,6 +35,7 @@ export const seamCases: readonly ConformanceCase[] = [
     promise: 'seam',
     level: 'driver',
     name: 'entries end with their ttl and are listed by prefix, whatever characters it has',
+    needs: memory,
     async run(stage) {
       const { state } = await stage.driver()
       for (const key of ['a/1', 'a/2', 'a%', 'a_', 'b/1']) await state.set({ key, value: key })
@@ -54,6 +57,7 @@ export const seamCases: readonly ConformanceCase[] = [
     promise: 'seam',
     level: 'driver',
     name: 'signals wake listeners of work and of ends, and off means off',
+    needs: memory,
     async run(stage) {
       const driver = await stage.driver()
       const heard: string[] = []
@@ -72,6 +76,7 @@ export const seamCases: readonly ConformanceCase[] = [
     promise: 'seam',
     level: 'driver',
     name: 'declare, list, remove and setup are idempotent, and setup may be raced',
+    needs: memory,
     async run(stage) {
       const drivers = [await stage.driver(), await stage.driver()]
       await Promise.all(
@@ -90,6 +95,7 @@ export const seamCases: readonly ConformanceCase[] = [
     promise: 'seam',
     level: 'driver',
     name: 'credit is never exceeded, 0 takes nothing, and stop leaves what is in hand to be settled',
+    needs: memory,
     async run(stage) {
       const driver = await stage.driver()
       await driver.broker.publish({ envelopes: Array.from({ length: 6 }, () => envelope()) })
@@ -129,6 +135,7 @@ export const seamCases: readonly ConformanceCase[] = [
     promise: 'seam',
     level: 'runtime',
     name: 'queues share a worker by weight, within their own limits and those of their handlers',
+    needs: memory,
     async run(stage) {
       const client = stage.client()
       const names = ['heavy', 'light', 'capped'] as const
@@ -140,10 +147,13 @@ export const seamCases: readonly ConformanceCase[] = [
         )
       const order: string[] = []
       const atOnce = { now: 0, most: 0 }
+      // Shares are of what several queues have: it begins when each of them has answered.
+      const begin = deferred()
       const handlers = tasks.map((task) =>
         handle(
           task,
           async () => {
+            await begin.promise
             order.push(task.name)
             if (task.name !== 'capped') return
             atOnce.most = Math.max(atOnce.most, ++atOnce.now)
@@ -154,6 +164,11 @@ export const seamCases: readonly ConformanceCase[] = [
         ),
       )
       await client.work({ concurrency: 4, queues: { heavy: { weight: 3 }, capped: { concurrency: 3 } }, handlers })
+      await until(async () => {
+        const queues = await client.queues.list()
+        return names.every((queue) => (queues.find(({ name }) => name === queue)?.active ?? 0) > 0)
+      }, 'a job of each queue in hand')
+      begin.resolve()
       await until(
         async () => (await client.jobs.list({ states: ['completed'], limit: 1000 })).jobs.length === 120,
         'all jobs',
@@ -169,6 +184,7 @@ export const seamCases: readonly ConformanceCase[] = [
     promise: 'seam',
     level: 'runtime',
     name: 'a worker whose quick handlers turn slow gives what it took ahead to an idle one',
+    needs: memory,
     async run(stage) {
       const [busy, idle] = [stage.client(), stage.client()]
       const [blocked, finish] = [deferred(), deferred()]
@@ -201,6 +217,7 @@ export const seamCases: readonly ConformanceCase[] = [
     promise: 'seam',
     level: 'runtime',
     name: 'middleware wraps every handler in order, and may fail the attempt but not skip it unseen',
+    needs: all(results, deadJobs),
     async run(stage) {
       const client = stage.client()
       const seen: string[] = []
@@ -218,7 +235,7 @@ export const seamCases: readonly ConformanceCase[] = [
         ],
         handlers: [handle(other, () => void seen.push('handler'))],
       })
-      await (await client.enqueue(other)).result()
+      await (await client.enqueue(other, undefined, REPLY)).result()
       assert.deepEqual(seen, ['in nothing', 'handler', 'out'])
       const forgetful = stage.client()
       const slow = defineTask('slow', { queue: 'slow', retry: false })
@@ -235,10 +252,10 @@ export const seamCases: readonly ConformanceCase[] = [
           }),
         ],
       })
-      const late = await forgetful.enqueue(slow)
+      const late = await forgetful.enqueue(slow, undefined, REPLY)
       assert.equal(await codeOf(() => late.result()), 'ERR_JOB_FAILED')
       broken = true
-      const job = await client.enqueue(other)
+      const job = await client.enqueue(other, undefined, REPLY)
       assert.equal(await codeOf(() => job.result()), 'ERR_JOB_FAILED')
       assert.match((await job.info()).errors[0]!.message, /without calling next/)
     },
@@ -247,6 +264,7 @@ export const seamCases: readonly ConformanceCase[] = [
     promise: 'seam',
     level: 'runtime',
     name: 'namespaces on one store do not see each other',
+    needs: memory,
     async run(stage) {
       const [a, b] = [stage.client({ namespace: 'a' }), stage.client({ namespace: 'b' })]
       await a.enqueue(other, undefined, { id: 'same' })

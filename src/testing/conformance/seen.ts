@@ -1,7 +1,7 @@
 // P7 and P16: what an operator sees of jobs and workers: lines of log, who runs what, and what is in the way.
 import { KEPT_LINES, LINE_LENGTH, type LogLine, type StatefulDriver } from '../../driver/driver.js'
 import { handle } from '../../worker/define.js'
-import type { ConformanceCase } from './case.js'
+import { remembering } from './needs.js'
 import { assert, codeOf, deferred, envelope, ERROR, QUEUE, recordOf, until } from './stage.js'
 import { other } from './tasks.js'
 
@@ -9,7 +9,7 @@ const line = (text: string, attempt = 1): LogLine => ({ at: 1_000, level: 'info'
 const textsOf = async (driver: StatefulDriver<any>, id: string, after?: number) =>
   (await driver.jobs.logs({ id, limit: 1000, ...(after !== undefined && { after }) })).map(({ text }) => text)
 
-export const seenCases: readonly ConformanceCase[] = [
+export const seenCases = remembering([
   {
     promise: 'P7',
     level: 'driver',
@@ -169,7 +169,12 @@ export const seenCases: readonly ConformanceCase[] = [
       assert.deepEqual(await found({ blocked: 'no-handler', states: ['ready', 'scheduled'] }), [idOf(1)])
       assert.deepEqual(await found({ blocked: 'limit' }), [])
       const next = await stage.hand(driver, { prefetch: 1 })
-      assert.equal((await next.next()).envelope.id, idOf(0))
+      let delivery = await next.next()
+      if (driver.traits.returns === 'at-end' && delivery.envelope.id === idOf(2)) {
+        await delivery.ack()
+        delivery = await next.next()
+      }
+      assert.equal(delivery.envelope.id, idOf(0))
       assert.deepEqual(await found({ suspect: true }), [])
     },
   },
@@ -265,6 +270,7 @@ export const seenCases: readonly ConformanceCase[] = [
     level: 'runtime',
     name: 'the doctor finds what is stuck, says what to do, and finds nothing once it goes on',
     async run(stage) {
+      await (await stage.driver()).setup()
       const client = stage.client()
       // How busy this machine is, and how full its disk, is not the case's business.
       const ofMachine = ['worker-overloaded', 'disk-space', 'file-system']
@@ -290,4 +296,4 @@ export const seenCases: readonly ConformanceCase[] = [
       assert.ok(['store', 'queues', 'jobs', 'workers'].every((code) => findings.some((one) => one.code === code)))
     },
   },
-]
+])

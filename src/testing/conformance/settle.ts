@@ -1,5 +1,6 @@
 // P2: at least once, settled once.
 import type { ConformanceCase } from './case.js'
+import { memory } from './needs.js'
 import { assert, codeOf, envelope, ERROR, recordOf, until } from './stage.js'
 
 export const settleCases: readonly ConformanceCase[] = [
@@ -7,6 +8,7 @@ export const settleCases: readonly ConformanceCase[] = [
     promise: 'P2',
     level: 'driver',
     name: 'an ack keeps state and result in one step, and frees the credit',
+    needs: memory,
     async run(stage) {
       const driver = await stage.driver()
       const [first, second] = [envelope(), envelope()]
@@ -27,6 +29,7 @@ export const settleCases: readonly ConformanceCase[] = [
     promise: 'P2',
     level: 'driver',
     name: 'a delivery is settled once; a second verb is refused and changes nothing',
+    needs: memory,
     async run(stage) {
       const driver = await stage.driver()
       const one = envelope()
@@ -47,6 +50,7 @@ export const settleCases: readonly ConformanceCase[] = [
     promise: 'P2',
     level: 'driver',
     name: 'a worker that slept through its lease settles nothing; the run that took over does',
+    needs: memory,
     async run(stage) {
       const lease = 400
       const [sleeper, watcher] = [await stage.driver({ lease }), await stage.driver({ lease })]
@@ -69,6 +73,7 @@ export const settleCases: readonly ConformanceCase[] = [
     promise: 'P2',
     level: 'driver',
     name: 'a worker hears with its next beat that it was taken for dead, and gets no credit back for what it lost',
+    needs: memory,
     async run(stage) {
       const lease = 400
       const [sleeper, watcher] = [await stage.driver({ lease }), await stage.driver({ lease })]
@@ -92,6 +97,7 @@ export const settleCases: readonly ConformanceCase[] = [
     promise: 'P2',
     level: 'driver',
     name: 'a worker that was taken for dead and comes back keeps what it is given from then on',
+    needs: memory,
     async run(stage) {
       const lease = 400
       const [sleeper, watcher] = [await stage.driver({ lease }), await stage.driver({ lease })]
@@ -121,6 +127,7 @@ export const settleCases: readonly ConformanceCase[] = [
     promise: 'P2',
     level: 'driver',
     name: 'children published with an ack exist exactly when the ack was written',
+    needs: memory,
     async run(stage) {
       const driver = await stage.driver()
       const [parent, child, orphan] = [envelope(), envelope({ queue: 'children' }), envelope({ queue: 'children' })]
@@ -141,6 +148,7 @@ export const settleCases: readonly ConformanceCase[] = [
     promise: 'P2',
     level: 'driver',
     name: 'two consumers never hold one job at once, and each job is delivered once',
+    needs: memory,
     async run(stage) {
       const drivers = [await stage.driver(), await stage.driver()]
       const envelopes = Array.from({ length: 200 }, () => envelope())

@@ -4,21 +4,34 @@ import type { ClientOptions } from '../../client/types.js'
 import { createClient, type Client } from '../../connect.js'
 import type { Envelope } from '../../core/envelope.js'
 import { newId } from '../../core/id.js'
-import type { ConnectOptions, Consumer, Delivery, JobRecord, StatefulDriver, WorkerInfo } from '../../driver/driver.js'
+import type {
+  ConnectOptions,
+  Consumer,
+  Delivery,
+  Driver,
+  JobRecord,
+  StatefulDriver,
+  Traits,
+  WorkerInfo,
+} from '../../driver/driver.js'
+import { statefulOf } from '../../driver/bare.js'
 import { guard } from '../../driver/guard.js'
 import type { OpenOptions, Place } from './place.js'
 
 export { assert }
 export const QUEUE = 'q'
+/** Results are asked for as a broker without a store wants it; where there is one, it changes nothing. */
+export const REPLY = { reply: true } as const
 
 export interface Stage {
   readonly place: Place
-  /** A connected driver: one process. */
-  driver(o?: OpenOptions): Promise<StatefulDriver<any>>
+  readonly traits: Traits
+  /** A connected driver: one process. What a bare broker lacks is there, and refuses. `ledger`: it keeps the books of another broker. */
+  driver(o?: OpenOptions & { ledger?: boolean }): Promise<StatefulDriver<any>>
   /** A client on a driver of its own. `wrap` may change the driver first. */
   client(o?: OpenOptions & ClientOptions & { wrap?: (driver: StatefulDriver<any>) => StatefulDriver<any> }): Client<any>
-  /** A worker's hand on the driver: beats once, then takes deliveries from the queue. */
-  hand(driver: StatefulDriver<any>, o?: { prefetch?: number; queue?: string }): Promise<Hand>
+  /** A worker's hand on the driver: beats once, then takes deliveries from the queue. `mortal`: its process dies in the case. */
+  hand(driver: StatefulDriver<any>, o?: { prefetch?: number; queue?: string; mortal?: boolean }): Promise<Hand>
   /** Run at the end of the case, newest first. */
   after(end: () => unknown): void
 }
@@ -38,26 +51,27 @@ export function createStage(place: Place): { readonly stage: Stage; end(): Promi
   const ends: (() => unknown)[] = []
   const stage: Stage = {
     place,
+    traits: place.open({}).traits,
     after: (end) => void ends.push(end),
-    async driver(o = {}) {
-      const driver = guard<any>(place.open(o) as StatefulDriver<any>)
-      await driver.connect(CONNECT)
+    async driver({ ledger, ...o } = {}) {
+      const driver = guard<any>(statefulOf<any>(place.open(o) as Driver<any>))
+      await driver.connect({ ...CONNECT, ...(ledger !== undefined && { ledger }) })
       ends.push(() => driver.close())
       return driver
     },
     client({ lease, maxCrashes, wrap, ...options } = {}) {
-      const opened = place.open({
+      const opened: Driver<any> = place.open({
         ...(lease !== undefined && { lease }),
         ...(maxCrashes !== undefined && { maxCrashes }),
-      })
-      const client = createClient((wrap ? wrap(opened as StatefulDriver<any>) : opened) as StatefulDriver<any>, {
+      }) as Driver<any>
+      const client = createClient<any>(wrap ? wrap(statefulOf<any>(opened)) : opened, {
         log: SILENT,
         ...options,
       })
       ends.push(() => client.close({ grace: 0 }))
       return client
     },
-    async hand(driver, { prefetch = 10, queue = QUEUE } = {}) {
+    async hand(driver, { prefetch = 10, queue = QUEUE, mortal = false } = {}) {
       const worker = newId()
       const deliveries: Delivery<any>[] = []
       let taken = 0
@@ -69,7 +83,7 @@ export function createStage(place: Place): { readonly stage: Stage; end(): Promi
         prefetch,
         onDelivery: (delivery) => void deliveries.push(delivery),
       })
-      ends.push(() => consumer.stop())
+      if (!mortal) ends.push(() => consumer.stop())
       return {
         worker,
         consumer,
@@ -93,8 +107,8 @@ export function createStage(place: Place): { readonly stage: Stage; end(): Promi
 
 const quiet = () => {}
 export const SILENT = { debug: quiet, info: quiet, warn: quiet, error: quiet }
-const CONNECT: ConnectOptions = { migrate: true, publishTimeout: 10_000, log: quiet }
-const INFO: WorkerInfo = {
+export const CONNECT: ConnectOptions = { migrate: true, publishTimeout: 10_000, log: quiet }
+export const INFO: WorkerInfo = {
   pid: process.pid,
   host: 'test',
   queues: [QUEUE],

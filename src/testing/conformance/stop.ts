@@ -5,7 +5,8 @@ import { defineTask } from '../../core/task.js'
 import { fixed } from '../../core/retry.js'
 import { handle } from '../../worker/define.js'
 import type { ConformanceCase } from './case.js'
-import { assert, codeOf, deferred, envelope, QUEUE, recordOf, until } from './stage.js'
+import { all, deadJobs, memory, results } from './needs.js'
+import { assert, codeOf, deferred, envelope, QUEUE, recordOf, until, REPLY } from './stage.js'
 import { other, withNumber, z } from './tasks.js'
 
 const short = defineTask('short', { queue: QUEUE, timeout: 50, retry: { maxAttempts: 2, backoff: fixed(0) } })
@@ -16,6 +17,7 @@ export const stopCases: readonly ConformanceCase[] = [
     promise: 'P4',
     level: 'runtime',
     name: 'stop takes nothing new, tells the handlers, and waits for them',
+    needs: memory,
     async run(stage) {
       const client = stage.client()
       const [started, finish] = [deferred(), deferred()]
@@ -48,6 +50,7 @@ export const stopCases: readonly ConformanceCase[] = [
     promise: 'P4',
     level: 'runtime',
     name: 'after the grace handlers are aborted and their jobs given back unspent',
+    needs: memory,
     async run(stage) {
       const client = stage.client()
       const started = [deferred(), deferred()]
@@ -84,6 +87,7 @@ export const stopCases: readonly ConformanceCase[] = [
     promise: 'P4',
     level: 'runtime',
     name: 'a second stop with a shorter grace hurries the first, and onStop runs after the handlers',
+    needs: memory,
     async run(stage) {
       const client = stage.client()
       const [started, never] = [deferred(), deferred()]
@@ -111,6 +115,7 @@ export const stopCases: readonly ConformanceCase[] = [
     promise: 'P4',
     level: 'runtime',
     name: "whatever of the user's code hangs or throws, a stop without grace ends, and close closes",
+    needs: memory,
     async run(stage) {
       const never = deferred()
       stage.after(() => never.resolve())
@@ -159,6 +164,7 @@ export const stopCases: readonly ConformanceCase[] = [
     promise: 'P4',
     level: 'runtime',
     name: 'a producer keeps no process alive, and neither does a worker once it has stopped',
+    needs: results,
     async run(stage) {
       // What Node counts as keeping the process alive, of the kinds that we use.
       const held = () =>
@@ -166,7 +172,7 @@ export const stopCases: readonly ConformanceCase[] = [
           .length
       const before = held()
       const client = stage.client()
-      const job = await client.enqueue(other)
+      const job = await client.enqueue(other, undefined, REPLY)
       await until(() => held() <= before, 'an idle producer to hold nothing')
       const worker = await client.work({ handlers: [handle(other, () => {})] })
       await job.result()
@@ -179,6 +185,7 @@ export const stopCases: readonly ConformanceCase[] = [
     promise: 'P6',
     level: 'runtime',
     name: 'a timeout aborts the signal and settles the attempt, even when the handler ignores it',
+    needs: all(results, deadJobs),
     async run(stage) {
       const client = stage.client()
       const never = deferred()
@@ -192,7 +199,7 @@ export const stopCases: readonly ConformanceCase[] = [
           }),
         ],
       })
-      const job = await client.enqueue(short)
+      const job = await client.enqueue(short, undefined, REPLY)
       assert.equal(await codeOf(() => job.result()), 'ERR_JOB_FAILED')
       const info = await job.info()
       assert.deepEqual([info.state, info.reason, info.attempt], ['dead', 'failed', 2])
@@ -207,6 +214,7 @@ export const stopCases: readonly ConformanceCase[] = [
     promise: 'P6',
     level: 'runtime',
     name: 'handlers that go on after timeout and grace count as abandoned, and so many as slots stop the intake',
+    needs: memory,
     async run(stage) {
       const client = stage.client()
       const never = deferred()
@@ -230,6 +238,7 @@ export const stopCases: readonly ConformanceCase[] = [
     promise: 'P7',
     level: 'driver',
     name: 'a cancelled job that waits never runs',
+    needs: memory,
     async run(stage) {
       const driver = await stage.driver()
       const [ready, delayed, next] = [envelope(), envelope({ notBefore: Date.now() + 60_000 }), envelope()]
@@ -245,6 +254,7 @@ export const stopCases: readonly ConformanceCase[] = [
     promise: 'P7',
     level: 'driver',
     name: 'a cancelled job in hand is told with the beat, stays active, and ends cancelled whatever the verb',
+    needs: memory,
     async run(stage) {
       const [driver, operator] = [await stage.driver(), await stage.driver()]
       const verbs = ['ack', 'retry', 'dead', 'release'] as const
@@ -271,6 +281,7 @@ export const stopCases: readonly ConformanceCase[] = [
     promise: 'P7',
     level: 'runtime',
     name: 'a running handler gets its signal from a cancel in another process; result() says cancelled',
+    needs: memory,
     async run(stage) {
       const [client, operator] = [stage.client(), stage.client()]
       const started = deferred()
