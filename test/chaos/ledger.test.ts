@@ -102,6 +102,12 @@ describe('a history in which nothing is wrong', () => {
   it('may have as many unnamed jobs as killed producers had under way', () => {
     expect(violations({ effects: DONE.slice(1), rows: [row()], unnamed: 1 })).toEqual([])
   })
+
+  it('may have a job whose enqueue was answered with "unknown"', () => {
+    const refused = effect('refused', { outcome: 'X/unknown' })
+    expect(violations({ effects: [refused, ...DONE.slice(1)], rows: [row()] })).toEqual([])
+    expect(violations({ effects: [refused] })).toEqual([])
+  })
 })
 
 describe('a bad history', () => {

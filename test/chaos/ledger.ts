@@ -3,7 +3,8 @@
 
 /** One line of the effects file. `at` is monotonic milliseconds, the same clock in every process. */
 export interface Effect {
-  readonly verb: 'begin' | 'end' | 'throw' | 'lost' | 'ack' | 'retry' | 'dead' | 'release' | 'named' | 'refused'
+  readonly verb:
+    'take' | 'begin' | 'end' | 'throw' | 'lost' | 'ack' | 'retry' | 'dead' | 'release' | 'named' | 'refused'
   /**
    * Of a settling verb: `ok`, `lost` (refused: the run no longer owned the job) or `error`. Of `refused`: code/outcome. Of
    * `named`: the kind of the job.
@@ -60,7 +61,7 @@ export interface Figures {
   readonly refusedSettles: number
 }
 
-const SETTLING = ['ack', 'retry', 'dead', 'release']
+export const SETTLING: readonly string[] = ['ack', 'retry', 'dead', 'release']
 const ENDED = ['completed', 'dead', 'cancelled']
 /** How a job of each kind may end; see programs/crew-worker.mjs. */
 const ENDS: Readonly<Record<string, readonly string[]>> = {
@@ -73,6 +74,9 @@ const ENDS: Readonly<Record<string, readonly string[]>> = {
   forever: ['dead/crashed'],
   cancel: ['cancelled', 'completed'], // it may have been done by then
 }
+
+/** How a job of this kind may end; `undefined` for a kind that nobody knows. */
+export const endsOf = (kind = ''): readonly string[] | undefined => ENDS[kind]
 
 /** A run heard that it no longer owns its job. */
 const wasLost = ({ verb, outcome }: Pick<Effect, 'verb' | 'outcome'>) => verb === 'lost' || outcome === 'lost'
@@ -123,12 +127,16 @@ export function judge(history: History): { readonly violations: readonly string[
     const ok = own.filter((one) => SETTLING.includes(one.verb) && one.outcome === 'ok')
     const ends = ok.filter(({ verb }) => verb === 'ack' || verb === 'dead')
     const begins = own.filter(({ verb }) => verb === 'begin')
-    if (!own.some(({ verb }) => verb === 'named')) unnamed += 1
+    // An enqueue that was answered with "unknown" has said that its job may be there.
+    const told = own.some(
+      ({ verb, outcome }) => verb === 'named' || (verb === 'refused' && outcome.endsWith('/unknown')),
+    )
+    if (!told) unnamed += 1
     const kind = own.find(({ verb }) => verb === 'named')?.outcome ?? ''
     const end = row.state === 'dead' ? `dead/${row.reason}` : row.state
     // Whoever is unlucky enough dies as a suspect; whether its crashes are real is looked at below.
     const unlucky = end === 'dead/crashed' && row.crashes > 0
-    if (ENDED.includes(row.state) && !(ENDS[kind]?.includes(end) ?? true) && !unlucky)
+    if (ENDED.includes(row.state) && !(endsOf(kind)?.includes(end) ?? true) && !unlucky)
       found.add(`ended as ${end}, being of the kind "${kind}"`, id)
     if (!ENDED.includes(row.state)) found.add(`not finished (${row.state})`, id)
     if (ends.length > 1) found.add('ended twice', id)
@@ -198,7 +206,7 @@ export function groupById(effects: readonly Effect[]): Map<string, Effect[]> {
 }
 
 /** Collects what is broken: one line for each kind, with the first few jobs. */
-function createFindings() {
+export function createFindings() {
   const SHOWN = 5
   const jobs = new Map<string, Set<string>>()
   const texts: string[] = []

@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
+import { within } from './wait.js'
 
 export interface Proc {
   /** The name that its effects carry; never used twice in a run. */
@@ -9,6 +10,8 @@ export interface Proc {
   readonly pid: number
   /** Resolves when it says that it is ready; rejects when it ends before. */
   readonly ready: Promise<void>
+  /** Whether it has said so. */
+  readonly isReady: boolean
   /** Resolves with its exit code, or the name of the signal that ended it. */
   readonly ended: Promise<number | string>
   readonly running: boolean
@@ -48,10 +51,13 @@ export function startProgram(o: {
   alive.add(child)
   let output = ''
   let running = true
+  let isReady = false
   const ready = new Promise<void>((resolve, reject) => {
     child.stdout?.on('data', (chunk: Buffer) => {
       output += chunk.toString()
-      if (/^ready$/m.test(output)) resolve()
+      if (!/^ready$/m.test(output)) return
+      isReady = true
+      resolve()
     })
     child.on('close', (code, signal) => reject(new Error(`${o.name} ended (${code ?? signal}) before it was ready.`)))
   })
@@ -69,10 +75,27 @@ export function startProgram(o: {
     pid: child.pid ?? 0,
     ready,
     ended,
+    get isReady() {
+      return isReady
+    },
     get running() {
       return running
     },
     output: () => output,
     signal: (signal) => void child.kill(signal),
   }
+}
+
+const EXIT_PATIENCE = 40_000
+
+/** Tell them to stop; answers those that do not end with 0. */
+export async function stopAll(procs: readonly Proc[]): Promise<string[]> {
+  const running = procs.filter((proc) => proc.running)
+  // Before it is ready, a signal ends it as any program.
+  await Promise.allSettled(running.map((proc) => proc.ready))
+  for (const proc of running) proc.signal('SIGTERM')
+  const ends = await Promise.all(running.map((proc) => within(proc.ended, EXIT_PATIENCE)))
+  return running.flatMap((proc, i) =>
+    ends[i] === 0 ? [] : [`${proc.name} was told to stop and ended with ${ends[i] ?? 'nothing'}`],
+  )
 }

@@ -18,8 +18,11 @@ export function createReport(o: Arguments): Report {
   const print = (text: string, line: object) => console.log(o.json ? JSON.stringify(line) : text)
   // Alone it gets the same time as here, and so meets the same faults.
   const shares = o.scenarios.reduce((sum, { share }) => sum + share, 0)
+  const amount = Object.entries(o.amount)
+    .map(([what, count]) => `--${what} ${count} `)
+    .join('')
   const again = ({ name, share }: Scenario) =>
-    `npm run test:chaos -- --minutes ${Number(((o.minutes * share) / shares).toFixed(4))} --seed ${o.seed} --scenario ${name}`
+    `npm run test:chaos -- ${amount}--minutes ${Number(((o.minutes * share) / shares).toFixed(4))} --seed ${o.seed} --scenario ${name}`
 
   return {
     begin() {

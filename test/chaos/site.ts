@@ -5,10 +5,11 @@ import { join } from 'node:path'
 import { connect, defineTask, unchecked } from 'millrace'
 import type { JobRecord, WorkerInfo } from 'millrace/driver'
 import { optionsFromUrl, sqlite } from 'millrace/sqlite'
-import { parseEffects, type Effect, type Fault } from './ledger.js'
-import { startProgram, type Proc } from './processes.js'
-import { verdictOf, type Verdict } from './verdict.js'
-import { monotonic, until, within } from './wait.js'
+import type { Effect, Fault } from './ledger.js'
+import { startProgram, stopAll, type Proc } from './processes.js'
+import { tailOf } from './tail.js'
+import { SLACK, verdictOf, type Verdict } from './verdict.js'
+import { monotonic, until } from './wait.js'
 
 export interface SiteOptions {
   /** Milliseconds; left out, the default of 15 s. */
@@ -18,6 +19,8 @@ export interface SiteOptions {
   readonly maxCrashes?: number
   /** Folder for the database file, when it is not to lie beside the effects. */
   readonly disk?: (folder: string) => string
+  /** URL of a broker that moves the jobs, the file being its store. */
+  readonly broker?: string
 }
 
 /** The lease that a file has unless it is told otherwise. */
@@ -55,6 +58,8 @@ export interface Site {
   freeze(proc: Proc): Promise<Fault>
   /** It stands still already: note what is in hand, that others may take after `extra` ms and a lease. */
   noteFrozen(proc: Proc, extra?: number): Promise<Fault>
+  /** The link to the broker was cut from then until then: what was lost before comes back so much later. */
+  cut(o: { readonly from: number; readonly to: number }): void
   /** Enqueues that a killed producer had under way at most. */
   mayBeUnnamed(jobs: number): void
   /** Read everything that was written so far. */
@@ -85,7 +90,6 @@ const tasks = {
 }
 /** Longer than any clock here jumps. */
 const KEPT = { completed: '3650d', dead: '3650d' } as const
-const EXIT_PATIENCE = 40_000
 const PAGE = 1000
 let started = 0
 
@@ -103,15 +107,20 @@ export async function openSite(name: string, options: SiteOptions = {}): Promise
   const logs = join(folder, 'logs')
   mkdirSync(logs)
   writeFileSync(effectsFile, '')
+  const { broker } = options
   const driver = sqlite(optionsFromUrl(url))
   const log = (line: object | string, text?: string) =>
     appendFileSync(join(logs, 'runner.log'), `${text ?? ''} ${JSON.stringify(line)}\n`)
-  const client = await connect(driver, { log: { debug() {}, info() {}, warn: log, error: log }, retention: KEPT })
+  const client = await connect(broker === undefined ? driver : { broker, store: driver }, {
+    log: { debug() {}, info() {}, warn: log, error: log },
+    retention: KEPT,
+  })
   const faults: Fault[] = []
   const workers: Proc[] = []
   const producers: Proc[] = []
   const others: Proc[] = []
   const mine: Effect[] = []
+  const cuts: { from: number; to: number }[] = []
   let unnamed = 0
 
   function start(list: Proc[], program: string, settings: object, more: NodeOptions = {}) {
@@ -119,7 +128,7 @@ export async function openSite(name: string, options: SiteOptions = {}): Promise
     const proc = startProgram({
       program,
       name: `${kind}-${++started}`,
-      options: { url, file, effects: effectsFile, ...settings },
+      options: { url, file, effects: effectsFile, ...(broker !== undefined && { broker, takes: true }), ...settings },
       log: join(logs, `${kind}-${started}.log`),
       ...more,
     })
@@ -158,20 +167,9 @@ export async function openSite(name: string, options: SiteOptions = {}): Promise
     }
   }
 
-  const effects = () => [...parseEffects(readFileSync(effectsFile, 'utf8')), ...mine]
+  const written = tailOf(effectsFile)
+  const effects = () => [...written(), ...mine]
   const open = async () => (await driver.jobs.count({ states: ['scheduled', 'ready', 'active'] })) > 0
-
-  /** Those that do not end with 0 when they are told to. */
-  async function stopped(procs: readonly Proc[]): Promise<string[]> {
-    const running = procs.filter((proc) => proc.running)
-    // Before it is ready, a signal ends it as any program.
-    await Promise.allSettled(running.map((proc) => proc.ready))
-    for (const proc of running) proc.signal('SIGTERM')
-    const ends = await Promise.all(running.map((proc) => within(proc.ended, EXIT_PATIENCE)))
-    return running.flatMap((proc, i) =>
-      ends[i] === 0 ? [] : [`${proc.name} was told to stop and ended with ${ends[i] ?? 'nothing'}`],
-    )
-  }
 
   async function intact(): Promise<string[]> {
     const check = start(others, 'integrity.mjs', {})
@@ -215,6 +213,7 @@ export async function openSite(name: string, options: SiteOptions = {}): Promise
       return note('freeze', proc, at)
     },
     noteFrozen: (proc, extra) => note('freeze', proc, monotonic(), { extra }),
+    cut: (o) => void cuts.push(o),
     mayBeUnnamed: (jobs) => void (unnamed += jobs),
     effects,
     jobs: (ids) => driver.jobs.get({ ids }),
@@ -228,10 +227,11 @@ export async function openSite(name: string, options: SiteOptions = {}): Promise
           .filter((line) => pattern.test(line)),
       ),
     async finish(ms = 3 * lease + 30_000) {
-      const violations = await stopped(producers)
+      const violations = await stopAll(producers)
       if (!(await until(async () => !(await open()), ms, 50))) violations.push(`jobs were left after ${ms / 1000} s`)
-      violations.push(...(await stopped(workers)), ...(await intact()))
-      return verdictOf({ effects: effects(), records: await records(), faults, unnamed, violations })
+      violations.push(...(await stopAll(workers)), ...(await intact()))
+      const all = faults.map((fault) => ({ ...fault, lease: fault.lease + awayAfter(fault, cuts) }))
+      return verdictOf({ effects: effects(), records: await records(), faults: all, unnamed, violations })
     },
     async close() {
       const all = [...workers, ...producers, ...others].filter((proc) => proc.running)
@@ -243,4 +243,11 @@ export async function openSite(name: string, options: SiteOptions = {}): Promise
       if (!keep) rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
     },
   }
+}
+
+/** How long the broker was away, and being found again, while the jobs of a fault should have come back. */
+function awayAfter({ at, lease }: Fault, cuts: readonly { from: number; to: number }[]): number {
+  return cuts
+    .filter(({ from, to }) => to + SLACK > at && from < at + lease + SLACK)
+    .reduce((sum, { from, to }) => sum + to + SLACK - from, 0)
 }

@@ -3,12 +3,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from 'millrace'
 import { effect, endWithRunner, options } from './effects.mjs'
+import { patient, placeOf } from './place.mjs'
 import { work } from './tasks.mjs'
 
 endWithRunner()
 
-const { url, lanes = 4, pause = 0, most = 200, ms = 5, kinds = {}, padding = 0, client: settings } = options
-const client = await connect(url, settings)
+const { lanes = 4, pause = 0, most = 200, ms = 5, kinds = {}, padding = 0, client: settings } = options
+const client = await patient(async () => connect(await placeOf(options), settings))
 const text = 'x'.repeat(padding)
 let stopping = false
 process.on('SIGTERM', () => (stopping = true))
@@ -45,7 +46,12 @@ async function lane() {
 
 async function look() {
   while (!stopping) {
-    waiting = (await client.queues.stats('default')).ready
+    try {
+      waiting = (await client.queues.stats('default')).ready
+    } catch (error) {
+      // A broker that is away just now; of a file we always hear.
+      if (options.broker === undefined) throw error
+    }
     await sleep(50)
   }
 }

@@ -1,8 +1,8 @@
 // A worker of the long chaos runs: does what each job's input says, and writes every begin and end to the effects file.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { NonRetryableError, connect, createLogger, handle } from 'millrace'
-import { optionsFromUrl, sqlite } from 'millrace/sqlite'
 import { effect, endWithRunner, options, runOf, tapped } from './effects.mjs'
+import { patient, placeOf } from './place.mjs'
 import { hang, work } from './tasks.mjs'
 
 endWithRunner()
@@ -23,8 +23,10 @@ async function run({ kind, ms = 0 }, ctx) {
   effect('end', '-', id, own, attempt)
 }
 
-const { url, concurrency, ...settings } = options
-const client = await connect(tapped(sqlite(optionsFromUrl(url))), { log: createLogger('info'), ...settings.client })
+const { concurrency, ...settings } = options
+const client = await patient(async () =>
+  connect(tapped(await placeOf(options)), { log: createLogger('info'), ...settings.client }),
+)
 await client.work(
   { concurrency, handlers: [handle(work, run), handle(hang, run)] },
   { signals: true, ...(settings.grace && { grace: settings.grace }) },

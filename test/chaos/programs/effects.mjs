@@ -33,6 +33,7 @@ function tappedDelivery(delivery) {
   const { run, attempt } = delivery
   const { id } = delivery.envelope
   runs.set(id, run)
+  if (options.takes) effect('take', '-', id, run, attempt)
   delivery.onLost((why) => {
     if (why !== 'cancelled') effect('lost', why, id, run, attempt)
   })

@@ -9,6 +9,8 @@ import { longTransaction } from './long-transaction.js'
 import { pauseAll } from './pause-all.js'
 import { pause } from './pause.js'
 import { poison } from './poison.js'
+import { rabbitPoison } from './rabbit-poison.js'
+import { rabbit, rabbitKill, rabbitPair } from './rabbit.js'
 import { schedules } from './schedules.js'
 import { stopKill } from './stop-kill.js'
 
@@ -24,4 +26,8 @@ export const SCENARIOS: readonly Scenario[] = [
   stopKill,
   fair,
   schedules,
+  rabbit,
+  rabbitPair,
+  rabbitKill,
+  rabbitPoison,
 ]

@@ -1,8 +1,6 @@
 // poison: one job among innocents kills every process that runs it.
-import { setTimeout as sleep } from 'node:timers/promises'
-import type { Proc } from '../processes.js'
+import { poisonAmong } from '../poison-among.js'
 import type { Scenario } from '../scenario.js'
-import { monotonic } from '../wait.js'
 
 const LEASE = 1_000
 const MAX_CRASHES = 3
@@ -17,38 +15,10 @@ export const poison: Scenario = {
   share: 0.04,
   async run(chaos) {
     const site = await chaos.site({ lease: LEASE })
-    const { random } = chaos
-    const innocents = Math.max(100, Math.round(chaos.seconds * 20))
-    const before = random.between(0, 50)
-    const ok = (n: number) => Array.from({ length: n }, () => ({ kind: 'ok' as const, ms: 40 }))
-    let deaths = 0
-    const crew = new Map<Proc, Promise<Proc>>()
-    const start = () => {
-      const proc = site.worker()
-      crew.set(
-        proc,
-        proc.ended.then(() => proc),
-      )
-    }
-    start()
-    start()
-    await Promise.all(Array.from(crew.keys(), (proc) => proc.ready))
-    const ids = [
-      ...(await site.enqueue(ok(before))),
-      ...(await site.enqueue([{ kind: 'poison' }])),
-      ...(await site.enqueue(ok(innocents - before))),
-    ]
-    const poisonous = ids[before]!
-    const end = monotonic() + PATIENCE
-    const buried = async () => (await site.jobs([poisonous]))[0]?.state === 'dead'
-    while (!(await buried()) && monotonic() < end) {
-      const died = await Promise.race([...crew.values(), sleep(50, undefined)])
-      if (!died) continue
-      deaths += 1
-      crew.delete(died)
-      await site.died(died)
-      start()
-    }
+    const { deaths, innocents, poisonous } = await poisonAmong(chaos, site, {
+      patience: PATIENCE,
+      buried: async (poisoned) => (await site.jobs([poisoned]))[0]?.state === 'dead',
+    })
     const { figures, violations, history, recoveries } = await site.finish()
     const row = history.rows.find(({ id }) => id === poisonous)
     const crashed = history.rows.filter(({ id, crashes }) => id !== poisonous && crashes > 0)
