@@ -23,7 +23,7 @@ export const HELP = `npm run bench -- [options]
   --json             one JSON line per case
   --markdown         the table of docs/performance.md
   --quick            small sizes, in well under a minute: proves that it runs, and measures nothing of worth
-  --case A,B         only these: ${CASES.map(({ name }) => name).join(', ')}
+  --case A,B         only these, of those that the driver has: ${CASES.map(({ name }) => name).join(', ')}
   --runs N           measure N times, Millrace and each peer in turn, and print the median (default: 1)
   --jobs N           the size that each case's own follows from (default: 20000)
   --durability MODE  of Millrace; the default is the driver's`
@@ -45,7 +45,7 @@ export function readArguments(args: readonly string[]): Arguments | undefined {
     driver: values.driver,
     form: values.json ? 'json' : values.markdown ? 'markdown' : 'table',
     quick: values.quick,
-    cases: casesOf(values.case),
+    cases: casesOf(values.driver, values.case),
     runs: wholeNumber('--runs', values.runs ?? '1', 1),
     jobs: wholeNumber('--jobs', values.jobs ?? (values.quick ? '400' : '20000'), 100),
     durability,
@@ -73,12 +73,15 @@ function parse(args: readonly string[]) {
   }
 }
 
-function casesOf(lists: readonly string[]): readonly Case[] {
+function casesOf(driver: string, lists: readonly string[]): readonly Case[] {
+  const possible = CASES.filter(({ name }) => name in DRIVERS[driver]!.cases)
   const names = lists.flatMap((list) => list.split(','))
-  const stray = names.find((wanted) => !CASES.some(({ name }) => name === wanted))
-  if (stray !== undefined)
-    throw new WrongUse(`--case: there is no "${stray}". Possible: ${CASES.map(({ name }) => name).join(', ')}.`)
-  return names.length === 0 ? CASES : CASES.filter(({ name }) => names.includes(name))
+  const stray = names.find((wanted) => !possible.some(({ name }) => name === wanted))
+  if (stray !== undefined) {
+    const list = possible.map(({ name }) => name).join(', ')
+    throw new WrongUse(`--case: ${driver} has no "${stray}". Possible: ${list}.`)
+  }
+  return names.length === 0 ? possible : possible.filter(({ name }) => names.includes(name))
 }
 
 function wholeNumber(option: string, text: string, least: number): number {

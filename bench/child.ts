@@ -12,14 +12,18 @@ const children = new Set<ChildProcess>()
 let stopping = false
 
 /**
+ * @param env of the child, besides that of this process
  * @returns what was measured; nothing for orders that measure nothing
  * @throws the error of the child, or that it did not end
  */
-export function carryOut(order: Order): Promise<Measured | undefined> {
+export function carryOut(order: Order, env: Readonly<Record<string, string>> = {}): Promise<Measured | undefined> {
   return new Promise((resolve, reject) => {
     if (stopping) return // the process is about to end, and nobody waits any more
     // What a subject prints goes to standard error: standard output is for figures.
-    const child = fork(RUN, [JSON.stringify(order)], { stdio: ['ignore', 2, 2, 'ipc'] })
+    const child = fork(RUN, [JSON.stringify(order)], {
+      stdio: ['ignore', 2, 2, 'ipc'],
+      env: { ...process.env, ...env },
+    })
     children.add(child)
     let answer: Answer | undefined
     const limit = setTimeout(() => child.kill('SIGKILL'), LIMIT)

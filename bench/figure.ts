@@ -26,7 +26,7 @@ export interface Figure {
 const OURS = 'millrace'
 export const BASELINE = 'baseline'
 
-export function figureOf(one: Case, runs: readonly Run[], quick: boolean): Figure {
+export function figureOf(one: Case, runs: readonly Run[], wanted: readonly Target[]): Figure {
   const others = Object.keys(runs[0]!).filter((name) => name !== OURS)
   const valuesOf = (name: string) => runs.map((run) => run[name]!.value)
   const ours = valuesOf(OURS)
@@ -52,10 +52,7 @@ export function figureOf(one: Case, runs: readonly Run[], quick: boolean): Figur
     peers,
     ...(baseline !== undefined && { baseline }),
     ratios,
-    // With so few jobs a target says nothing.
-    targets: quick
-      ? []
-      : one.targets.map((target) => judged(target, target.of === 'value' ? value : ratios[target.of]!)),
+    targets: wanted.map((target) => judged(target, target.of === 'value' ? value : ratios[target.of]!)),
     counted: Object.fromEntries(Object.entries(last).map(([name, { counted }]) => [name, counted])),
   }
 }

@@ -8,27 +8,32 @@ import { BASELINE, figureOf, type Figure, type Run } from './figure.js'
 import type { Order } from './order.js'
 import { copyOnDisk, openPlace, type Place } from './place.js'
 import { conditions, jsonLine, machineOf, table } from './report.js'
+import type { Service } from './service.js'
 
 const remark = (line: string) => process.stderr.write(`${line}\n`)
 
 async function bench(o: Arguments): Promise<boolean> {
+  const driver = DRIVERS[o.driver]!
+  const service = await driver.start?.()
   const place = openPlace()
   for (const [signal, code] of [
     ['SIGINT', 130],
     ['SIGTERM', 143],
   ] as const)
     process.once(signal, () => {
-      void killChildren().then(() => process.exit(code))
+      void killChildren()
+        .then(() => service?.close())
+        .finally(() => process.exit(code))
     })
-  const machine = machineOf({ driver: o.driver, filesystem: place.filesystem })
-  const measure = createMeasure(o, place)
+  const machine = { ...machineOf({ driver: o.driver, filesystem: place.filesystem }), ...service?.versions }
+  const measure = createMeasure(o, place, service)
   const figures: Figure[] = []
   let failed = false
   for (const one of o.cases) {
     try {
       const runs: Run[] = []
       for (let run = 0; run < o.runs; run++) runs.push(await measure(one, run))
-      const figure = figureOf(one, runs, o.quick)
+      const figure = figureOf(one, runs, o.quick ? [] : driver.cases[one.name]!) // with so few jobs a target says nothing
       figures.push(figure)
       if (o.form === 'json') console.log(jsonLine(figure, o, machine))
     } catch (error) {
@@ -42,8 +47,10 @@ async function bench(o: Arguments): Promise<boolean> {
 }
 
 /** Measures a case once with Millrace and with each peer that has it: in turn, another first in each run. */
-function createMeasure(o: Arguments, place: Place): (one: Case, run: number) => Promise<Run> {
+function createMeasure(o: Arguments, place: Place, service?: Service): (one: Case, run: number) => Promise<Run> {
   const order = { driver: o.driver, subject: 'millrace', durability: o.durability, quick: o.quick }
+  const inService = <T>(use: (env?: Readonly<Record<string, string>>) => Promise<T>): Promise<T> =>
+    service ? service.withPlace(use) : use()
   const filler = createFiller(o, place, (what) => carryOut({ ...order, case: '', ...what }))
 
   return async (one, run) => {
@@ -51,7 +58,8 @@ function createMeasure(o: Arguments, place: Place): (one: Case, run: number) => 
     const copyOf = one.beside && (await filler(one.beside))
     const on = (subject: string, copy?: string) => (): Promise<Measured> =>
       place.withFolder(async (folder) => {
-        const measured = await carryOut({ ...order, do: 'measure', case: one.name, subject, folder, jobs })
+        const toDo = { ...order, do: 'measure', case: one.name, subject, folder, jobs } as const
+        const measured = await inService((env) => carryOut(toDo, env))
         return measured!
       }, copy)
     const subjects: [string, () => Promise<Measured>][] = [['millrace', on('millrace', copyOf)]]

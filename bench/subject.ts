@@ -6,7 +6,7 @@ export interface Input {
   readonly text: string
 }
 
-/** Read back from the store after a measurement. */
+/** Read back from the store after a measurement; from a broker, which remembers nothing, what is gone was completed. */
 export interface Counts {
   readonly enqueued: number
   readonly completed: number
@@ -36,13 +36,16 @@ export interface EnqueueOptions {
   readonly first?: boolean
 }
 
-/** A subject on a file of its own. */
+/** A subject on a file or in a virtual host of its own. */
 export interface Queue {
   /** Resolves when the job is as durable as the subject makes it. */
-  enqueue(input: Input): Promise<void>
+  enqueue(
+    input: Input,
+    o?: { /** Milliseconds; only Millrace is asked for it. */ readonly delay?: number },
+  ): Promise<void>
   enqueueMany(inputs: readonly Input[], o?: EnqueueOptions): Promise<void>
   work(o: WorkOptions): Promise<Running>
-  /** Asks the store, not the memory of this process, but for how many were enqueued. */
+  /** Asks the store or the broker, not the memory of this process, but for how many were enqueued. */
   count(kind: Kind): Promise<Counts>
   close(): Promise<void>
 }

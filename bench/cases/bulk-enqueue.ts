@@ -7,7 +7,6 @@ export const bulkEnqueue: Case = {
   name: 'bulk-enqueue',
   unit: 'jobs/s',
   better: 'more',
-  targets: [{ of: 'bare', least: 0.5 }],
   jobs: (base) => base * 5,
   warmUp: 2000,
   async measure({ subject, folder, jobs }) {

@@ -30,7 +30,6 @@ export interface Case {
   readonly name: string
   readonly unit: 'jobs/s' | 'ms' | '% of a core' | 'MB'
   readonly better: 'more' | 'less'
-  readonly targets: readonly Target[]
   /** How many jobs, for `--jobs` so many. */
   jobs(base: number): number
   /** Measured once with so many jobs on a file of its own before it counts, so that code is compiled. */

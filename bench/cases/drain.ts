@@ -8,10 +8,6 @@ export const drain: Case = {
   name: 'drain',
   unit: 'jobs/s',
   better: 'more',
-  targets: [
-    { of: 'value', least: 80_000 },
-    { of: 'plainjob', least: 4 },
-  ],
   jobs: (base) => base * 5,
   warmUp: 2000,
   measure,
@@ -20,7 +16,6 @@ export const drain: Case = {
 const drainBeside = (beside: 'waiting' | 'finished'): Case => ({
   ...drain,
   name: `drain-1m-${beside}`,
-  targets: [{ of: 'baseline', least: 0.9 }],
   jobs: (base) => Math.ceil(base * 2.5),
   beside,
 })

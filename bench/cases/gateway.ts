@@ -16,7 +16,6 @@ export const gateway: Case = {
   name: 'gateway',
   unit: 'jobs/s',
   better: 'more',
-  targets: [],
   jobs: (base) => base,
   async measure({ subject, folder, jobs, quick }) {
     const warmUp = quick ? 100 : 2_000

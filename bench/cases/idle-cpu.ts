@@ -9,7 +9,6 @@ export const idleCpu: Case = {
   name: 'idle-cpu',
   unit: '% of a core',
   better: 'less',
-  targets: [{ of: 'value', most: 1 }],
   jobs: () => JOBS, // before and after, so that it is sure to be at work
   async measure({ subject, folder, jobs, quick }) {
     const queue = await subject.open(folder)

@@ -1,6 +1,7 @@
 // All cases, in the order in which they are measured and printed.
 import { bulkEnqueue } from './bulk-enqueue.js'
 import type { Case } from './case.js'
+import { delayLateness } from './delay-lateness.js'
 import { drain, drainBesideFinished, drainBesideWaiting } from './drain.js'
 import { gateway } from './gateway.js'
 import { idleCpu } from './idle-cpu.js'
@@ -16,6 +17,7 @@ export const CASES: readonly Case[] = [
   drain,
   latencyLocal,
   latencyCross,
+  delayLateness,
   idleCpu,
   drainBesideWaiting,
   drainBesideFinished,

@@ -15,7 +15,6 @@ export const latencyCross: Case = {
   name: 'latency-cross-p50',
   unit: 'ms',
   better: 'less',
-  targets: [{ of: 'value', most: 5 }],
   jobs: () => 0,
   async measure({ driver, durability, subject, folder, quick }) {
     const queue = await subject.open(folder)

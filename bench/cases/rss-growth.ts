@@ -13,7 +13,6 @@ export const rssGrowth: Case = {
   name: 'rss-growth',
   unit: 'MB',
   better: 'less',
-  targets: [{ of: 'value', most: 20 }],
   jobs: fillerOf,
   async measure({ subject, folder, jobs }) {
     const queue = await subject.open(folder)
