@@ -3,6 +3,7 @@
 import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { connect, defineTask, unchecked } from 'millrace'
 import type { RabbitmqNode } from '../support/rabbitmq-node.js'
 import { judgeBare, type BareFault, type BareFigures, type DeadLetter } from './bare.js'
@@ -23,6 +24,11 @@ export interface BrokerSite {
   producer(own?: object): Proc
   /** Enqueue jobs ourselves; answers their ids. */
   enqueue(inputs: readonly Input[]): Promise<string[]>
+  /**
+   * Resolves when everything is declared, the delays too, and RabbitMQ has it on disk: a queue that was declared within about
+   * the last second before its node is killed comes back without a leader (docs/drivers/rabbitmq.md, "When a node is killed").
+   */
+  declared(): Promise<void>
   kill(proc: Proc): Promise<void>
   /** It has died by itself. */
   died(proc: Proc): void
@@ -40,6 +46,8 @@ export interface BrokerSite {
 
 export const MAX_CRASHES = 3
 const work = defineTask('work', { input: unchecked<Input>() })
+/** Three times what RabbitMQ takes to write down where a new queue is. */
+const ON_DISK = 3_000
 const ENDING = ['end', 'dead']
 /** Streams: what has died stays, and so do the names of queues. */
 const KEEPING = /[.](dead|catalogue)$/
@@ -103,6 +111,9 @@ export async function openBrokerSite(name: string, { node }: BrokerSiteOptions):
       .map(([queue, messages]) => `${messages} in ${queue}`)
   }
 
+  const named = (id: string, { kind }: Input) =>
+    mine.push({ verb: 'named', outcome: kind, id, run: 0, attempt: 0, process: 'runner', at: monotonic() })
+
   return {
     folder,
     vhost,
@@ -110,17 +121,13 @@ export async function openBrokerSite(name: string, { node }: BrokerSiteOptions):
     producer: (own = {}) => start(producers, 'crew-producer.mjs', own),
     async enqueue(inputs) {
       const jobs = await client.enqueueMany(work, inputs)
-      for (const [i, { id }] of jobs.entries())
-        mine.push({
-          verb: 'named',
-          outcome: inputs[i]!.kind,
-          id,
-          run: 0,
-          attempt: 0,
-          process: 'runner',
-          at: monotonic(),
-        })
+      for (const [i, { id }] of jobs.entries()) named(id, inputs[i]!)
       return jobs.map(({ id }) => id)
+    },
+    async declared() {
+      const input: Input = { kind: 'ok', ms: 1 }
+      named((await client.enqueue(work, input, { delay: '1s' })).id, input)
+      await sleep(ON_DISK)
     },
     async kill(proc) {
       const from = monotonic()

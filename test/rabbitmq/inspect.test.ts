@@ -93,7 +93,7 @@ await describeRabbitmq('what the doctor finds', ({ settings }) => {
       const { connection } = await linkFor('test').open({ within: 10_000 })
       const channel = await connection.createConfirmChannel()
       await declareBase(channel, names)
-      await declareQueue(channel, names, { queue: 'mail', maxCrashes: 3 })
+      await declareQueue(channel, names, { queue: 'mail', suspects: true })
       expect(await look(prefix, ['mail'])).toMatchObject({
         'rabbitmq-topology': { level: 'ok' },
         'rabbitmq-queues': { level: 'ok', facts: { mail: '0 waiting, consumers: 0' } },

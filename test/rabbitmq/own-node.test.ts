@@ -1,10 +1,14 @@
 // What would disturb everybody on a shared broker: restarts and memory alarms, on a RabbitMQ of this file's own.
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it, vi } from 'vitest'
+import type { Delivery } from '../../src/driver/driver.js'
+import { guard } from '../../src/driver/guard.js'
 import { refusalError } from '../../src/drivers/rabbitmq/errors.js'
+import { rabbitmq } from '../../src/drivers/rabbitmq/index.js'
 import { createLink, type Link, type Live } from '../../src/drivers/rabbitmq/link.js'
 import { onOwnChannel } from '../../src/drivers/rabbitmq/probe.js'
 import { settingsOf } from '../../src/drivers/rabbitmq/options.js'
 import { optionsFromUrl } from '../../src/drivers/rabbitmq/url.js'
+import { envelope } from '../../src/testing/conformance/stage.js'
 import { installed, startRabbitmq } from '../support/rabbitmq-node.js'
 
 const there = installed('rabbitmq-server') !== undefined
@@ -94,5 +98,86 @@ describe.skipIf(!there)('a RabbitMQ of its own', { timeout: 150_000 }, () => {
     expect(link.live).toBeUndefined()
     await ctl('start_app')
     expect((await second).generation).toBe(2)
+  })
+
+  it('says which queue gives no consumer, and works it when it does', async () => {
+    const { url, ctl } = await starting!
+    const still = `whereis('%2F_millrace.high.still')`
+    const said: string[] = []
+    const taken: Delivery[] = []
+    const driver = guard(rabbitmq(optionsFromUrl(url)))
+    try {
+      const log = (_: string, message: string) => void said.push(message)
+      await driver.connect({ migrate: true, publishTimeout: 10_000, log })
+      await driver.broker.publish({ envelopes: [envelope({ queue: 'still' })] })
+      await ctl('eval', `sys:suspend(${still}).`)
+      const onDelivery = (delivery: Delivery) => void taken.push(delivery)
+      await driver.broker.consume({ queue: 'still', worker: 'w', prefetch: 10, onDelivery })
+      const words = /no consumer of "millrace\.high\.still" since 10 s.*quorum_status millrace\.high\.still --vhost \//
+      await vi.waitUntil(() => said.some((one) => words.test(one)), { timeout: 30_000 })
+      await ctl('eval', `sys:resume(${still}).`)
+      await vi.waitUntil(() => taken.length > 0, { timeout: 60_000 })
+      await taken[0]!.ack()
+    } finally {
+      await ctl('eval', `sys:resume(${still}).`)
+      await driver.close()
+    }
+  })
+
+  it('hands over one suspect at a time, also to a worker whose own link was cut', async () => {
+    const { url, closeConnections } = await starting!
+    const taken: Delivery[] = []
+    const driver = guard(rabbitmq(optionsFromUrl(url)))
+    try {
+      await driver.connect({ migrate: true, publishTimeout: 10_000, log: () => {} })
+      const onDelivery = (delivery: Delivery) => void taken.push(delivery)
+      await driver.broker.consume({ queue: 'one', worker: 'w', prefetch: 10, onDelivery })
+      await driver.broker.publish({ envelopes: Array.from({ length: 4 }, () => envelope({ queue: 'one' })) })
+      await vi.waitUntil(() => taken.length === 4 && taken.splice(0))
+      await closeConnections()
+      await vi.waitUntil(() => taken.splice(0).length > 0, { timeout: 30_000 })
+      await closeConnections()
+      for (let n = 0; n < 4; n++) {
+        // What is published behind them comes beside the one, and would come behind another.
+        for (let more = 0; more < 3; more++) {
+          await vi.waitUntil(() => taken.some(({ suspect }) => suspect), { timeout: 30_000 })
+          await driver.broker.publish({ envelopes: [envelope({ queue: 'one' })] })
+          const [other] = await vi.waitUntil(() => {
+            const at = taken.findIndex(({ suspect }) => !suspect)
+            return at >= 0 && taken.splice(at, 1)
+          })
+          await other!.ack()
+        }
+        expect(taken.map(({ suspect }) => suspect)).toEqual([true])
+        await taken.splice(0)[0]!.ack()
+      }
+    } finally {
+      await driver.close()
+    }
+  })
+
+  it('counts one crash for each time that a suspect is lost, whoever else it is handed to while all links are cut', async () => {
+    const { url, closeConnections } = await starting!
+    const taken: Delivery[] = []
+    const drivers = Array.from({ length: 6 }, () => guard(rabbitmq(optionsFromUrl(url))))
+    try {
+      for (const driver of drivers) {
+        await driver.connect({ migrate: true, publishTimeout: 10_000, log: () => {} })
+        const onDelivery = (delivery: Delivery) => void taken.push(delivery)
+        await driver.broker.consume({ queue: 'q', worker: 'w', prefetch: 10, onDelivery })
+      }
+      const job = envelope()
+      await drivers[0]!.broker.publish({ envelopes: [job] })
+      for (const crashes of [undefined, 0, 1, 2]) {
+        const [delivery] = await vi.waitUntil(() => taken.length > 0 && taken.splice(0), { timeout: 30_000 })
+        expect(delivery).toMatchObject({ suspect: crashes !== undefined, crashes: crashes ?? 0 })
+        if (crashes === 2) await delivery!.ack()
+        else await closeConnections()
+      }
+      expect((await drivers[0]!.deadLetters!.list({ limit: 10 })).jobs).toEqual([])
+      expect(taken).toEqual([])
+    } finally {
+      await Promise.all(drivers.map((driver) => driver.close()))
+    }
   })
 })

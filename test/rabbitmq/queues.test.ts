@@ -48,12 +48,9 @@ await describeRabbitmq('queues', (rabbitmq) => {
     await expect(declared).rejects.toThrow('another prefix')
   })
 
-  it('other maxCrashes than the queue was made with are refused, too', async () => {
+  it('processes with different maxCrashes share a queue', async () => {
     await (await here.driver()).broker.declare({ name: 'q' })
-    const other = await here.driver({ maxCrashes: 7 })
-    await expect(other.broker.declare({ name: 'q' })).rejects.toThrow(
-      /another maxCrashes.*limit is 2, this process needs 6/,
-    )
+    await (await here.driver({ maxCrashes: 7 })).broker.declare({ name: 'q' })
   })
 
   it('a queue that was deleted is declared again by who publishes, and no job is lost', async () => {

@@ -43,6 +43,11 @@ export interface RabbitmqNode {
 /** Debian's programs in /usr/sbin change the user and lose the environment; those that they call do neither. */
 const PLACES = ['/usr/lib/rabbitmq/bin', ...(process.env['PATH'] ?? '').split(delimiter)]
 const PATIENCE = 90_000
+/**
+ * What a queue hands on to another that has just lost it, as in a crash of the broker, is handed on again after this time; 3
+ * minutes by default, longer than a test waits.
+ */
+const SETTINGS = '[{rabbit, [{dead_letter_worker_publisher_confirm_timeout, 5000}]}].'
 const STEP = 50
 /**
  * All in one process group, which is killed when our end of its standard input closes. The name server is its own, too: one
@@ -73,7 +78,9 @@ export async function startRabbitmq(): Promise<RabbitmqNode> {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-rabbitmq-'))
   const [port, distribution, names] = await freePorts(3)
   const file = (name: string) => join(folder, name)
-  for (const name of ['environment', 'enabled_plugins']) writeFileSync(file(name), name === 'environment' ? '' : '[].')
+  writeFileSync(file('environment'), '')
+  writeFileSync(file('enabled_plugins'), '[].')
+  writeFileSync(file('advanced.config'), SETTINGS)
   const env = {
     ...process.env,
     HOME: folder,
@@ -87,7 +94,7 @@ export async function startRabbitmq(): Promise<RabbitmqNode> {
     RABBITMQ_LOG_BASE: file('log'),
     RABBITMQ_CONF_ENV_FILE: file('environment'),
     RABBITMQ_CONFIG_FILE: file('none'),
-    RABBITMQ_ADVANCED_CONFIG_FILE: file('none.config'),
+    RABBITMQ_ADVANCED_CONFIG_FILE: file('advanced.config'),
     RABBITMQ_ENABLED_PLUGINS_FILE: file('enabled_plugins'),
     LC_ALL: 'C.UTF-8', // Elixir complains of any other
   }

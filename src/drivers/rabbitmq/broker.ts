@@ -35,6 +35,7 @@ export interface BrokerParts {
   readonly catalogue: Catalogue
   readonly events: Subscribing
   readonly replies: Listening
+  readonly vhost: string
   readonly maxCrashes: number
   /** A store keeps the books of the jobs. */
   carries(): boolean
@@ -224,6 +225,7 @@ export function createBroker(o: BrokerParts): RabbitBroker {
       const starting = startConsumer(options, {
         link: o.consumeLink,
         sending,
+        vhost: o.vhost,
         maxCrashes: o.maxCrashes,
         carries: o.carries(),
         log: o.log,

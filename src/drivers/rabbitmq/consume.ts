@@ -37,6 +37,7 @@ const RANK: Readonly<Record<TapKind, number>> = { suspect: 0, high: 1, queue: 2,
 export interface ConsumerParts {
   readonly link: Link
   readonly sending: Sending
+  readonly vhost: string
   readonly maxCrashes: number
   /** A store keeps the books: it knows who is a suspect and who is to be buried, and what is handed over twice. */
   readonly carries: boolean
@@ -81,6 +82,11 @@ export async function startConsumer(o: ConsumeOptions, parts: ConsumerParts): Pr
       log('warn', `RabbitMQ has ended the consumer of "${tap.queue}": it was deleted, or moved. Declaring it again.`)
       void healQueue()
     },
+    onSlow: (tap, ms) =>
+      log(
+        'warn',
+        `RabbitMQ gives no consumer of "${tap.queue}" since ${ms / 1000} s, and nothing of "${o.queue}" is worked here until it does. A queue without a leader is as still as that: look at it with rabbitmq-queues quorum_status ${tap.queue} --vhost ${parts.vhost}.`,
+      ),
     onError: (error) => log('warn', `Could not consume from "${o.queue}": ${messageOf(error)}. Trying again.`),
   })
   const addTaps = () => {
@@ -165,10 +171,11 @@ export async function startConsumer(o: ConsumeOptions, parts: ConsumerParts): Pr
       // Without an id of its own it would be another job each time that it comes.
       if (!message.properties.messageId) return move(acks, () => delivery.putBack({ suspect }))
     } else {
-      // Somebody had it in hand when he died, or only held it ready: nobody can tell, so it runs where it can do no harm.
-      if (!suspect && count > 0) return move(acks, () => delivery.putBack({ suspect: true }))
       if (suspect && delivery.crashes >= parts.maxCrashes)
         return move(acks, () => delivery.dead({ reason: 'crashed', error: crashError(delivery) }))
+      // Somebody had it in hand when he died, or only held it ready: nobody can tell, so it runs where it can do no harm. A
+      // suspect goes there anew, with its crashes written down and the broker's own count at 0.
+      if (count > 0) return move(acks, () => delivery.putBack({ suspect: true }))
     }
     const wait =
       job.due === 0 && !suspect ? 0 : Math.max(job.due - Date.now() + CLOCK_STEPS, suspect ? SUSPECT_PAUSE : 0)

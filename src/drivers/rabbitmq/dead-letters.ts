@@ -50,7 +50,6 @@ export function createDeadLetters(o: {
   read(onMessage: (message: ConsumeMessage, place: number) => void): Promise<void>
   send(messages: readonly Outgoing[]): Promise<void>
   publish(envelope: Envelope, course: Course): Promise<void>
-  readonly maxCrashes: number
 }): DeadLetters {
   /** The newest first, of those that fit. */
   async function all(q: DeadQuery): Promise<Dead[]> {
@@ -59,7 +58,7 @@ export function createDeadLetters(o: {
     await o.read((message, place) => {
       const gone: unknown = message.properties.headers?.[HEADERS.gone]
       if (typeof gone === 'string') dead.delete(gone)
-      const one = deadOf(message, place, o.names(), o.maxCrashes)
+      const one = deadOf(message, place, o.names())
       if (!one) return
       const { id, keep } = one.record.envelope
       dead.delete(id)
@@ -95,7 +94,7 @@ export function createDeadLetters(o: {
   }
 }
 
-function deadOf(message: ConsumeMessage, place: number, names: Names, maxCrashes: number): Dead | undefined {
+function deadOf(message: ConsumeMessage, place: number, names: Names): Dead | undefined {
   const h = (message.properties.headers ?? {}) as Record<string, unknown>
   if (h[HEADERS.gone] !== undefined) return undefined
   const ours = typeof h[HEADERS.queue] === 'string'
@@ -109,10 +108,10 @@ function deadOf(message: ConsumeMessage, place: number, names: Names, maxCrashes
   const envelope: Envelope = { ...job.envelope, headers }
   const at = h[HEADERS.at]
   const finishedAt = typeof at === 'number' ? at : diedAt(h)
-  const crashes = ours ? course.crashes : Math.max(course.crashes, maxCrashes)
   const buried: JobError = {
     name: 'Error',
-    message: `The process that ran it died ${crashes} times; RabbitMQ has buried it.`,
+    message:
+      'RabbitMQ has buried it: it was handed over again and again, and each time the process or its link was gone before it was begun.',
     at: finishedAt ?? envelope.enqueuedAt,
   }
   const record: JobRecord = {
@@ -121,7 +120,7 @@ function deadOf(message: ConsumeMessage, place: number, names: Names, maxCrashes
     reason: ours ? (h[HEADERS.reason] as DeadReason) : 'crashed',
     run: course.run,
     attempt: course.spent,
-    crashes,
+    crashes: course.crashes,
     suspect: false,
     errors: ours ? course.errors : [...course.errors, buried],
     dueAt: envelope.notBefore ?? envelope.enqueuedAt,

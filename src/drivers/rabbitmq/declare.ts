@@ -89,11 +89,11 @@ export function createDeclarer(o: {
 
   async function declareOne(queue: string): Promise<void> {
     if (!o.carries()) {
-      await make((channel) => declareQueue(channel, o.names(), { queue, maxCrashes: o.settings.maxCrashes }))
+      await make((channel) => declareQueue(channel, o.names(), { queue, suspects: true }))
       withSuspects.add(queue)
       return
     }
-    await make((channel) => declareQueue(channel, o.names(), { queue }))
+    await make((channel) => declareQueue(channel, o.names(), { queue, suspects: false }))
     // What is left there from the time before the store is worked as well.
     const link = { within: WITHIN }
     const counts = await o.link.use(link, ({ connection }) => countsOf(connection, o.names().suspect(queue)))

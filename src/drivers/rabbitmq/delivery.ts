@@ -57,7 +57,10 @@ export class RabbitDelivery implements Delivery, Held {
     this.tag = tag
     this.run = course.run + count + 1
     this.attempt = course.spent + 1
-    this.crashes = suspect || home.carried ? course.crashes + count : course.crashes
+    // Lost once is a crash. The broker's count may be higher: when it loses all links, it hands what one of them had to the
+    // next, until none is left.
+    const lost = home.carried ? count : suspect ? Math.min(count, 1) : 0
+    this.crashes = course.crashes + lost
     this.suspect = home.carried ? this.crashes > 0 : suspect
     this.sub = sub
     this.job = job
@@ -83,7 +86,7 @@ export class RabbitDelivery implements Delivery, Held {
     return due === 0 || due > Date.now() - BLOCKED_FORGOTTEN
   }
 
-  /** The broker itself counts a suspect's hand-overs. */
+  /** The broker knows that we have it, and hands it over again when we die. */
   start(): Promise<void> {
     return this.home.acks.alive ? Promise.resolve() : Promise.reject(this.notOurs())
   }

@@ -204,12 +204,8 @@ const INEQUIVALENT =
 function inequivalent(text: string, s: RabbitmqSettings): string {
   const [, argument, kind, name, ours, theirs] = INEQUIVALENT.exec(text) ?? []
   if (argument === undefined) return `RabbitMQ refused: ${text}.`
-  if (argument === 'x-delivery-limit' && name?.startsWith(`${s.prefix}.`) && name.includes('suspect.'))
-    return `The queue "${name}" was declared with another maxCrashes: its delivery limit is ${bare(theirs)}, this process needs ${bare(ours)}. All processes need the same maxCrashes. To change it, stop them, and when the queue is empty delete it: rabbitmqctl delete_queue ${name} -p ${s.vhost}.`
   return `The ${kind} "${name}" in vhost "${s.vhost}" exists already with another ${argument}: it has ${plain(theirs)}, Millrace needs ${plain(ours)}. If another program made it, give this client another prefix; if it is Millrace's and empty, delete it: rabbitmqctl delete_queue ${name} -p ${s.vhost}. If it has jobs, move them first: millrace drain.`
 }
-
-const bare = (value: string | undefined) => plain(value).replaceAll("'", '')
 
 function plain(value = ''): string {
   return value.replace(/^the value /, '').replace(/ of type '\w+'$/, '')

@@ -41,7 +41,7 @@ const DELAYS_LATER = 10_000
  */
 export function rabbitmq(options: RabbitmqOptions = {}): Driver {
   const settings = settingsOf(options)
-  const { maxCrashes, consumerTimeout } = settings
+  const { vhost, maxCrashes, consumerTimeout } = settings
   let names: Names = namesOf(settings.prefix, undefined)
   let carries = false
   let publishTimeout = 10_000
@@ -100,6 +100,7 @@ export function rabbitmq(options: RabbitmqOptions = {}): Driver {
     catalogue,
     events,
     replies,
+    vhost,
     maxCrashes,
     carries: () => carries,
     timeout,
@@ -135,7 +136,6 @@ export function rabbitmq(options: RabbitmqOptions = {}): Driver {
       read: reading(() => names.dead),
       send,
       publish: (envelope, course) => broker.sending.job(envelope, course, { suspect: false }),
-      maxCrashes,
     }),
     async connect(o) {
       names = namesOf(settings.prefix, o.namespace)

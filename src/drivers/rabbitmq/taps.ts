@@ -35,6 +35,8 @@ const MOST = 2000
 const HIGH_AHEAD = 4
 /** What is taken beyond the credit must be gone after about so many milliseconds. */
 const HORIZON = 50
+/** A broker that answers at all gives a consumer within milliseconds. */
+const SLOW = 10_000
 
 export interface Taps {
   readonly all: readonly Tap[]
@@ -53,6 +55,8 @@ export function createTaps(o: {
   onMessage(sub: Sub, message: ConsumeMessage): void
   /** The broker has ended it: its queue was deleted, or is moved. */
   onCancelled(tap: Tap): void
+  /** The broker has not answered for so many milliseconds; opening goes on. */
+  onSlow(tap: Tap, ms: number): void
   /** It could not be opened; the channel is closed by then. */
   onError(error: unknown): void
 }): Taps {
@@ -73,7 +77,8 @@ export function createTaps(o: {
         const sub: Sub = { tap, tag: randomUUID(), limit, since: performance.now(), unsettled: 0, passed: 0 }
         const prefetch = mine.prefetch(limit, false)
         const consume = mine.consume(tap.queue, (message) => got(mine, sub, message), { consumerTag: sub.tag })
-        await Promise.all([prefetch, consume])
+        const slow = setTimeout(() => channel === mine && o.onSlow(tap, SLOW), SLOW)
+        await Promise.all([prefetch, consume]).finally(() => clearTimeout(slow))
         if (channel === mine && !gone.delete(sub.tag)) tap.sub = sub
       })
       .catch((error: unknown) => {

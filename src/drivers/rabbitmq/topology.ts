@@ -2,8 +2,8 @@
 // different versions may share a broker. Everything durable is a quorum queue (a stream for what is kept to be looked at).
 //
 //   <prefix>queue.<q>   <prefix>high.<q>   <prefix>low.<q>    jobs that wait, one queue for each level of priority
-//   <prefix>suspect.<q>                     jobs whose worker may have died with them; the broker counts and buries (not as
-//                                          the broker of a store, which does both)
+//   <prefix>suspect.<q>                     jobs whose worker may have died with them (not as the broker of a store, which
+//                                          knows them itself)
 //   <prefix>subscription.<s>                copies of events for the subscription s, when it has no queue of its own
 //   <prefix>events                          topic exchange: events by their names
 //   <prefix>delay.level-00 … 27             exchanges and queues: what is due later (delay.ts)
@@ -46,6 +46,11 @@ const KINDS = [
 
 /** Far more than any job is handed over, and not endless: without a limit a requeued message goes to the end of its queue. */
 const WORK_DELIVERY_LIMIT = 1_000_000
+/**
+ * Who takes a suspect that was lost writes that down, and the count begins anew. This is for one that kills before that, and
+ * far above the workers of any queue: a broker that loses all its links hands what is in hand to each of them in turn.
+ */
+const SUSPECT_DELIVERY_LIMIT = 1_000
 /** Dead jobs are kept for this long unless there are too many: 30 days, 1 GiB. */
 const DEAD_MAX_AGE = '30D'
 const DEAD_MAX_BYTES = 2 ** 30
@@ -113,9 +118,8 @@ function quorum(o: { deliveryLimit: number; exchange: string; key?: string; ttl?
 export const workQueue = (names: Names): Options.AssertQueue =>
   quorum({ deliveryLimit: WORK_DELIVERY_LIMIT, exchange: '', key: names.dead })
 
-const suspectQueue = (names: Names, maxCrashes: number): Options.AssertQueue =>
-  // The broker gives a message up when it was handed over once more than the limit.
-  quorum({ deliveryLimit: maxCrashes - 1, exchange: '', key: names.dead })
+const suspectQueue = (names: Names): Options.AssertQueue =>
+  quorum({ deliveryLimit: SUSPECT_DELIVERY_LIMIT, exchange: '', key: names.dead })
 
 const stream = (o: { maxAge?: string; maxBytes?: number }): Options.AssertQueue => ({
   durable: true,
@@ -149,15 +153,15 @@ export async function declareQueue(
   names: Names,
   o: {
     readonly queue: string
-    /** Left out where a store counts the crashes: then there are no suspects here. */
-    readonly maxCrashes?: number
+    /** Not where a store counts the crashes. */
+    readonly suspects: boolean
   },
 ): Promise<void> {
   for (const level of LEVELS) await channel.assertQueue(names.level(level, o.queue), workQueue(names))
   for (const level of LEVELS)
     await channel.bindQueue(names.level(level, o.queue), names.due, `${anyDelay}.${names.dueKey(level, o.queue)}`)
-  if (o.maxCrashes === undefined) return
-  await channel.assertQueue(names.suspect(o.queue), suspectQueue(names, o.maxCrashes))
+  if (!o.suspects) return
+  await channel.assertQueue(names.suspect(o.queue), suspectQueue(names))
   await channel.bindQueue(names.suspect(o.queue), names.due, `${anyDelay}.${names.dueKey('suspect', o.queue)}`)
 }
 

@@ -10,7 +10,7 @@ const PATIENCE = DEATHS * 15_000
 export const rabbitPoison: Scenario = {
   name: 'rabbit-poison',
   does: 'RabbitMQ alone: one job among innocents kills its process with SIGKILL; dead workers are replaced',
-  holds: `the broker buries it, reason crashed, after ${DEATHS} deaths, and every innocent is completed`,
+  holds: `it is dead, reason crashed, after ${DEATHS} deaths, and every innocent is completed`,
   share: 0.1,
   async run(chaos) {
     const node = await chaos.rabbit()

@@ -82,6 +82,7 @@ export const rabbitKill: Scenario = {
     const site = await chaos.brokerSite({ node })
     const { random, seconds } = chaos
     chaos.progress(() => `${site.effects().filter(({ verb }) => verb === 'end').length} jobs done`)
+    await site.declared()
     const kills = chaos.amount.kills ?? 10
     const amount = { jobs: chaos.amount.jobs ?? 300, kills, stops: 0, closes: 0 }
     const powerCuts = chaos.amount.stops ?? 1
