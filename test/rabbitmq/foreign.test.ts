@@ -1,6 +1,6 @@
 // Programs that know nothing of Millrace put jobs into our queues, and take some from them; and what is no job is kept aside.
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { envelope } from '../../src/testing/conformance/stage.js'
 import { fixed } from '../../src/core/retry.js'
 import { unchecked } from '../../src/core/schema.js'
@@ -54,8 +54,7 @@ await describeRabbitmq('foreign neighbours', (on) => {
     const job = envelope({ name: 'mail.send', body: '{"to":"Ada"}', headers: { tenant: 'a' } })
     await driver.broker.publish({ envelopes: [job] })
     const channel = await here.channel()
-    const message = await channel.get(here.names.level('queue', 'q'))
-    if (!message) throw new Error('nothing was there')
+    const message = await vi.waitUntil(() => channel.get(here.names.level('queue', 'q')), { timeout: 10_000 })
     const { properties } = message
     expect(JSON.parse(message.content.toString())).toEqual({ to: 'Ada' })
     expect(properties).toMatchObject({
