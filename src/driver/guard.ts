@@ -3,9 +3,10 @@
 import { AlreadySettledError, ClientClosedError, UnsupportedError, hasCode } from '../core/errors.js'
 import type { Envelope } from '../core/envelope.js'
 import { DEFAULT_PRIORITY } from '../core/job.js'
-import type { Broker, Consumer, Delivery, Driver, LostReason, State, StatefulDriver, Traits } from './driver.js'
+import type { Broker, Consumer, Delivery, Driver, Note, State, StatefulDriver, Traits } from './driver.js'
 import type { Ledger } from './ledger.js'
 import type { Events } from './events.js'
+import { DeliveryAround } from './wrap.js'
 
 /** Runs `call` and may measure it. The default runs it. */
 export type Span = <T>(
@@ -135,65 +136,36 @@ function guardLedger<Tx>(driver: Driver<Tx>, ledger: Ledger<Tx>, open: () => voi
 }
 
 /** A class for once: there are as many of these as there are jobs, and methods of a class are made only once. */
-class GuardedDelivery<Tx> implements Delivery<Tx> {
-  private readonly own: Delivery<Tx>
+class GuardedDelivery<Tx> extends DeliveryAround<Tx> implements Delivery<Tx> {
   private readonly driver: Driver<Tx>
   private readonly span: Span
   private settling = false
 
   constructor(own: Delivery<Tx>, driver: Driver<Tx>, span: Span) {
-    this.own = own
+    super(own)
     this.driver = driver
     this.span = span
   }
 
-  get envelope(): Envelope {
-    return this.own.envelope
-  }
-  get run(): number {
-    return this.own.run
-  }
-  get attempt(): number {
-    return this.own.attempt
-  }
-  get crashes(): number {
-    return this.own.crashes
-  }
-  get suspect(): boolean {
-    return this.own.suspect
-  }
-  get blocked(): Delivery<Tx>['blocked'] {
-    return this.own.blocked
-  }
-
-  begin(): boolean {
-    return this.own.begin?.() ?? true
-  }
-  start(): Promise<void> {
-    return this.own.start()
-  }
-  onLost(fn: (why: LostReason) => void): void {
-    this.own.onLost(fn)
-  }
-  note(o: Parameters<Delivery<Tx>['note']>[0]): void {
-    if (!this.settling) this.own.note(o)
+  override note(o: Note): void {
+    if (!this.settling) this.inner.note(o)
   }
   ack(o?: Parameters<Delivery<Tx>['ack']>[0]): Promise<void> {
     return this.once('ack', () => {
       const { name, traits } = this.driver
       if (o?.tx !== undefined) checkTx(name, traits)
       for (const envelope of o?.publish ?? []) checkEnvelope(envelope, name, traits)
-      return this.own.ack(o)
+      return this.inner.ack(o)
     })
   }
   retry(o: Parameters<Delivery<Tx>['retry']>[0]): Promise<void> {
-    return this.once('retry', () => this.own.retry(o))
+    return this.once('retry', () => this.inner.retry(o))
   }
   dead(o: Parameters<Delivery<Tx>['dead']>[0]): Promise<void> {
-    return this.once('dead', () => this.own.dead(o))
+    return this.once('dead', () => this.inner.dead(o))
   }
   release(o?: Parameters<Delivery<Tx>['release']>[0]): Promise<void> {
-    return this.once('release', () => this.own.release(o))
+    return this.once('release', () => this.inner.release(o))
   }
 
   private once(verb: 'ack' | 'retry' | 'dead' | 'release', call: () => Promise<void>): Promise<void> {

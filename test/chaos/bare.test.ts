@@ -1,19 +1,9 @@
 // The judgement of a broker without a store: doing a job twice is allowed around a fault, losing one never is.
 import { describe, expect, it } from 'vitest'
 import { judgeBare, type BareFault, type BareHistory } from './bare.js'
-import type { Effect } from './ledger.js'
+import { effect } from './effect.js'
 import { resumedAfter } from './trouble.js'
 
-const effect = (verb: Effect['verb'], o: Partial<Effect> = {}): Effect => ({
-  verb,
-  outcome: ['ack', 'retry', 'dead', 'release'].includes(verb) ? 'ok' : '-',
-  id: 'a',
-  run: 1,
-  attempt: 1,
-  process: 'w1',
-  at: 0,
-  ...o,
-})
 const history = (o: Partial<BareHistory>): BareHistory => ({
   effects: [],
   letters: [],

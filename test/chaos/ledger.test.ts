@@ -1,18 +1,9 @@
 // The ledger tells a good history from every kind of bad one: without that, a chaos run could not fail.
 import { describe, expect, it } from 'vitest'
-import { judge, parseEffects, type Effect, type Fault, type History, type Row } from './ledger.js'
+import { effect } from './effect.js'
+import { judge, parseEffects, type Fault, type History, type Row } from './ledger.js'
 import { percentile, recoveries } from './recovery.js'
 
-const effect = (verb: Effect['verb'], o: Partial<Effect> = {}): Effect => ({
-  verb,
-  outcome: ['ack', 'retry', 'dead', 'release'].includes(verb) ? 'ok' : '-',
-  id: 'a',
-  run: 1,
-  attempt: 1,
-  process: 'w1',
-  at: 0,
-  ...o,
-})
 const row = (o: Partial<Row> = {}): Row => ({ id: 'a', state: 'completed', run: 1, attempt: 1, crashes: 0, ...o })
 const kill = (o: Partial<Fault> = {}): Fault => ({
   kind: 'kill',

@@ -5,7 +5,8 @@ import { memory, type MemoryOptions } from '../../src/drivers/memory/index.js'
 import { beatInterval } from '../../src/driver/leases.js'
 import { wrapDelivery } from '../../src/driver/wrap.js'
 import type { Reply } from '../../src/driver/replies.js'
-import type { Broker, Delivery, Driver, Traits, WorkerInfo } from '../../src/driver/driver.js'
+import { INFO } from '../../src/testing/conformance/stage.js'
+import type { Broker, Delivery, Driver, Traits } from '../../src/driver/driver.js'
 
 type Listeners = Map<string, (reply: Reply) => void>
 
@@ -22,7 +23,7 @@ export function bareMemory(options: MemoryOptions & { traits?: Partial<Traits> }
   /** The memory broker hands over to whoever beats; here that is the driver, as long as it is open. */
   async function beatFor(worker: string): Promise<void> {
     if (beats.has(worker)) return
-    const beat = () => workers.beat({ worker, info: INFO })
+    const beat = () => workers.beat({ worker, info: { ...INFO, queues: [] } })
     beats.set(
       worker,
       setInterval(() => void beat(), beatInterval(traits.lease)),
@@ -99,18 +100,3 @@ export function bareMemory(options: MemoryOptions & { traits?: Partial<Traits> }
 
 /** Below the default, the default, and above it. */
 const levelOf = (priority: number) => (priority < 4 ? 0 : priority === 4 ? 4 : 9)
-
-const INFO: WorkerInfo = {
-  pid: process.pid,
-  host: 'test',
-  queues: [],
-  tasks: [],
-  concurrency: 1,
-  running: 0,
-  jobs: [],
-  abandoned: 0,
-  load: 0,
-  loopDelay: 0,
-  startedAt: 0,
-  stopping: false,
-}

@@ -1,7 +1,8 @@
 // A delivery of a pair: the store's, and the message that brought it. It is settled in the store, then acknowledged.
 import { hasCode } from '../../core/errors.js'
 import { ticketOf } from './handing.js'
-import type { Delivery, LostReason, Note } from '../driver.js'
+import type { Delivery } from '../driver.js'
+import { DeliveryAround } from '../wrap.js'
 
 /** Where it is held. */
 export interface PairHolder {
@@ -14,18 +15,17 @@ export interface PairHolder {
 }
 
 /** A class for once: there are as many of these as there are jobs. */
-export class PairDelivery<Tx> implements Delivery<Tx> {
+export class PairDelivery<Tx> extends DeliveryAround<Tx> implements Delivery<Tx> {
   /** The link over which its message came is gone. */
   orphan = false
   /** 0: the message has none. */
   readonly ticket: number
-  private readonly own: Delivery<Tx>
   private readonly message: Delivery<any>
   private readonly holder: PairHolder
   private gone = false
 
   constructor(own: Delivery<Tx>, message: Delivery<any>, holder: PairHolder) {
-    this.own = own
+    super(own)
     this.message = message
     this.holder = holder
     this.ticket = ticketOf(message.envelope) ?? 0
@@ -33,48 +33,17 @@ export class PairDelivery<Tx> implements Delivery<Tx> {
     message.onLost((why) => why !== 'cancelled' && this.loseMessage())
   }
 
-  get envelope() {
-    return this.own.envelope
-  }
-  get run() {
-    return this.own.run
-  }
-  get attempt() {
-    return this.own.attempt
-  }
-  get crashes() {
-    return this.own.crashes
-  }
-  get suspect() {
-    return this.own.suspect
-  }
-  get blocked() {
-    return this.own.blocked
-  }
-
-  begin(): boolean {
-    return this.own.begin?.() ?? true
-  }
-  start(): Promise<void> {
-    return this.own.start()
-  }
-  onLost(fn: (why: LostReason) => void): void {
-    this.own.onLost(fn)
-  }
-  note(o: Note): void {
-    this.own.note(o)
-  }
   ack(o?: Parameters<Delivery<Tx>['ack']>[0]): Promise<void> {
-    return this.end(this.own.ack(o), (o?.publish?.length ?? 0) > 0 ? 0 : undefined)
+    return this.end(this.inner.ack(o), (o?.publish?.length ?? 0) > 0 ? 0 : undefined)
   }
   retry(o: Parameters<Delivery<Tx>['retry']>[0]): Promise<void> {
-    return this.end(this.own.retry(o), o.delay)
+    return this.end(this.inner.retry(o), o.delay)
   }
   dead(o: Parameters<Delivery<Tx>['dead']>[0]): Promise<void> {
-    return this.end(this.own.dead(o))
+    return this.end(this.inner.dead(o))
   }
   release(o?: Parameters<Delivery<Tx>['release']>[0]): Promise<void> {
-    return this.end(this.own.release(o), o?.delay ?? 0)
+    return this.end(this.inner.release(o), o?.delay ?? 0)
   }
 
   /** @param waits milliseconds until something that the store keeps now is to be handed over */

@@ -2,8 +2,9 @@
 // its message is acknowledged. Another attempt, and what is given back, go through the broker.
 import type { Envelope } from '../../core/envelope.js'
 import { LeaseLostError, UnsupportedError, hasCode } from '../../core/errors.js'
-import type { Delivery, LostReason, Note } from '../driver.js'
+import type { Delivery, Note } from '../driver.js'
 import type { Ended } from '../ledger.js'
+import { DeliveryAround } from '../wrap.js'
 import { ticketOf } from './handing.js'
 
 /** Whether the store needs to hear of it only when it has ended: nothing about it but its end takes memory. */
@@ -29,44 +30,21 @@ export interface PlainHolder {
 }
 
 /** A class for once: there are as many of these as there are jobs. */
-export class PlainDelivery implements Delivery<any> {
-  readonly suspect = false
-  private readonly message: Delivery<any>
+export class PlainDelivery extends DeliveryAround<any> implements Delivery<any> {
   private readonly holder: PlainHolder
   private gone = false
 
   constructor(message: Delivery<any>, holder: PlainHolder) {
-    this.message = message
+    super(message)
     this.holder = holder
     message.onLost((why) => why !== 'cancelled' && this.leave())
   }
 
-  get envelope() {
-    return this.message.envelope
-  }
-  get run() {
-    return this.message.run
-  }
-  get attempt() {
-    return this.message.attempt
-  }
-  get crashes() {
-    return this.message.crashes
-  }
-  get blocked() {
-    return this.message.blocked
+  override get suspect() {
+    return false
   }
 
-  begin(): boolean {
-    return this.message.begin?.() ?? true
-  }
-  start(): Promise<void> {
-    return this.message.start()
-  }
-  onLost(fn: (why: LostReason) => void): void {
-    this.message.onLost(fn)
-  }
-  note(o: Note): void {
+  override note(o: Note): void {
     if (o.progress !== undefined) this.holder.noted()
   }
 
@@ -75,31 +53,31 @@ export class PlainDelivery implements Delivery<any> {
       throw new UnsupportedError(
         "With history: 'final' a job cannot end in a transaction ({ tx }), for the store knows nothing of it. Use history: 'full'.",
       )
-    if (o.elsewhere) return this.passOn(this.message.ack(o))
+    if (o.elsewhere) return this.passOn(this.inner.ack(o))
     // First, or they would be lost if we died in between: who finds the job ended does not publish them.
     if (o.publish && o.publish.length > 0) await this.holder.publish(o.publish)
     await this.end({ state: 'completed', ...(o.result !== undefined && { result: o.result }) })
   }
   dead({ reason, error }: Parameters<Delivery<any>['dead']>[0]): Promise<void> {
-    const { errors } = this.message
+    const { errors } = this.inner
     return this.end({ state: 'dead', reason, error, ...(errors && { errors }) })
   }
   retry(o: Parameters<Delivery<any>['retry']>[0]): Promise<void> {
-    return this.passOn(this.message.retry(o))
+    return this.passOn(this.inner.retry(o))
   }
   release(o?: Parameters<Delivery<any>['release']>[0]): Promise<void> {
-    return this.passOn(this.message.release(o))
+    return this.passOn(this.inner.release(o))
   }
 
   private async end(how: Pick<Ended, 'state' | 'result' | 'reason' | 'error' | 'errors'>): Promise<void> {
-    const { run, attempt } = this.message
-    const { notBefore: _, ...envelope } = this.message.envelope
+    const { run, attempt } = this.inner
+    const { notBefore: _, ...envelope } = this.inner.envelope
     if (this.gone) throw new LeaseLostError(envelope.id, run)
     const first = await this.holder.record({ envelope, run, attempt, ...how })
     // Never waited for: a message that comes again is that of a job which has ended.
     const { state, result } = how
     const told = state === 'dead' ? { elsewhere: true as const } : { ...(result !== undefined && { result }) }
-    void this.message.ack(told).catch(() => {})
+    void this.inner.ack(told).catch(() => {})
     this.leave()
     if (!first) throw new LeaseLostError(envelope.id, run)
   }
