@@ -77,10 +77,14 @@ export interface Ledger<Tx = never> {
   withdraw(o: { readonly handings: readonly Handing[] }): Promise<void>
   /**
    * Take jobs that are to be handed to the broker now, each with a new ticket: what was delayed, comes again, was given back,
-   * or whose publisher died. Others leave them alone for a while; if nobody reports them as handed, they come again.
+   * or whose publisher died. Others leave them alone for a while; if nobody reports them as handed, they come again, and at
+   * once when the store takes back what `worker`, in whose name they are taken, has in its hands.
    * `nextDueIn`: milliseconds until the next one.
    */
-  due(o: { readonly limit: number }): Promise<{ readonly handings: readonly DueHanding[]; readonly nextDueIn?: number }>
+  due(o: {
+    readonly limit: number
+    readonly worker?: string
+  }): Promise<{ readonly handings: readonly DueHanding[]; readonly nextDueIn?: number }>
   /** Where the jobs of one consumer are held while they are in its worker's hands. */
   hold(o: { readonly queue: string; readonly worker: string }): Promise<LedgerHolder<Tx>>
   /**

@@ -48,7 +48,7 @@ export async function consumePair<Tx>(pair: Pair<Tx>, o: ConsumeOptions<Tx>): Pr
   let consumer: Consumer | undefined
   const idle: (() => void)[] = []
 
-  const swept = pair.sweep.begin()
+  const swept = pair.sweep.begin(o.worker)
   const presence = pair.presence.watch(o.worker, (is) => {
     if (is === present) return
     present = is

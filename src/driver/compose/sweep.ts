@@ -11,8 +11,11 @@ export interface Sweep {
   kick(): void
   /** Something will be due in so many milliseconds. */
   dueIn(ms: number): void
-  /** Go on looking until `end()`. A process without consumers looks only when it is kicked, and holds no timer. */
-  begin(): { end(): void }
+  /**
+   * Go on looking until `end()`, in the name of this worker: what it leaves unfinished is due when its death is seen. A process
+   * without consumers looks only when it is kicked, and holds no timer.
+   */
+  begin(worker: string): { end(): void }
   /** Look no more; resolves when nothing is under way. */
   close(): Promise<void>
 }
@@ -37,7 +40,8 @@ export function createSweep(o: {
 }): Sweep {
   /** Taken from the store, and not with the broker yet: it was away. */
   let taken: readonly DueHanding[] = []
-  let consumers = 0
+  /** The worker of each consumer. */
+  const consumers: string[] = []
   let closed = false
   /** The broker is being asked whether it answers, and nothing has been taken. */
   let asking = false
@@ -85,7 +89,7 @@ export function createSweep(o: {
     running = undefined
     lastLook = performance.now()
     if (again && failures === 0) lookIn(0)
-    else if (consumers > 0) lookIn(next)
+    else if (consumers.length > 0) lookIn(next)
   }
 
   /** Milliseconds until the next look. Never rejects. */
@@ -96,7 +100,7 @@ export function createSweep(o: {
         // Whoever takes what he cannot hand over, and then ends, keeps it from everybody for long.
         await ask()
         if (closed) return EVERY
-        if (taken.length === 0) ({ handings: taken, nextDueIn } = await o.ledger.due({ limit: BATCH }))
+        if (taken.length === 0) ({ handings: taken, nextDueIn } = await o.ledger.due({ limit: BATCH, ...inTheName() }))
         if (taken.length === 0) {
           failures = 0
           return Math.min(EVERY, nextDueIn ?? EVERY)
@@ -113,6 +117,8 @@ export function createSweep(o: {
       return Math.min(LONGEST_PAUSE, 50 * 2 ** failures)
     }
   }
+
+  const inTheName = () => (consumers.length > 0 ? { worker: consumers[0]! } : {})
 
   async function ask(): Promise<void> {
     asking = true
@@ -155,10 +161,10 @@ export function createSweep(o: {
     kick,
     dueIn(ms) {
       if (running) again ||= ms < EVERY
-      else if (consumers > 0 && failures === 0) lookIn(Math.max(0, ms))
+      else if (consumers.length > 0 && failures === 0) lookIn(Math.max(0, ms))
     },
-    begin() {
-      consumers += 1
+    begin(worker) {
+      consumers.push(worker)
       off ??= o.signals.on('work', kick)
       kick()
       let ended = false
@@ -166,8 +172,8 @@ export function createSweep(o: {
         end() {
           if (ended) return
           ended = true
-          consumers -= 1
-          if (consumers > 0) return
+          consumers.splice(consumers.indexOf(worker), 1)
+          if (consumers.length > 0) return
           off?.()
           off = undefined
           if (!running) stopTimer()

@@ -10,8 +10,9 @@ export function createLedger(table: () => Table, patience: number): Ledger {
     return row?.ticket === ticket ? row : undefined
   }
   /** Given to somebody to be handed over: left alone for a while. */
-  function give(row: Row): void {
+  function give(row: Row, worker?: string): void {
     row.ticket += 1
+    row.handedBy = worker
     row.handAt = table().now() + patience
   }
 
@@ -39,14 +40,14 @@ export function createLedger(table: () => Table, patience: number): Ledger {
         if (row?.state === 'ready' && row.run === 0) table().rows.delete(handing.id)
       }
     },
-    async due({ limit }) {
+    async due({ limit, worker }) {
       const now = table().now()
       const waiting = () =>
         [...table().rows.values()].filter((row) => row.handAt !== undefined).sort((a, b) => a.handAt! - b.handAt!)
       const due = waiting().filter((row) => row.handAt! <= now)
       const handings = due.slice(0, limit).map((row) => {
         row.state = 'ready'
-        give(row)
+        give(row, worker)
         const { envelope, ticket, suspect, expiresAt } = row
         const { notBefore: _, ...current } = expiresAt === undefined ? envelope : { ...envelope, expiresAt }
         return { id: envelope.id, ticket, envelope: current, suspect }

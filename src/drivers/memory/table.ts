@@ -42,6 +42,8 @@ export interface Row {
   ticket: number
   /** While it waits: when it is to be handed to another broker. */
   handAt: number | undefined
+  /** While somebody hands it over: the worker in whose name. */
+  handedBy: string | undefined
   /** What its handlers logged, the newest last. */
   lines: KeptLine[]
 }
@@ -175,6 +177,7 @@ function newRow(envelope: Envelope, seq: number, now: number): Row {
     pruneAt: undefined,
     ticket: 0,
     handAt: dueAt,
+    handedBy: undefined,
     lines: [],
   }
 }
@@ -218,6 +221,7 @@ export function startRow(row: Row, worker: string, now: number): void {
 export function handAnew(row: Row): void {
   row.ticket += 1
   row.handAt = row.dueAt
+  row.handedBy = undefined
 }
 
 /** Leave a worker's hands. */
@@ -271,6 +275,8 @@ export function holdKeyAgain(table: Table, row: Row): void {
 export function takeBack(table: Table, worker: string, crashed: boolean): void {
   const now = table.now()
   for (const row of table.rows.values()) {
+    if (row.state === 'ready' && row.handAt !== undefined && row.handedBy === worker)
+      row.handAt = Math.min(row.handAt, now)
     if (row.state !== 'active' || row.worker !== worker) continue
     if (row.cancelling) finish(row, 'cancel', now)
     else if (crashed && row.startWritten && ++row.crashes >= table.maxCrashes) {

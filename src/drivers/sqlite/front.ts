@@ -159,7 +159,7 @@ function ownOperations(
   engine: NonNullable<SqliteSettings['engine']>,
 ) {
   const t = tablesOf(namespace)
-  const settle = createSettle(t, settings.maxCrashes)
+  const settle = createSettle(t, settings)
   // Nobody is told before the caller commits; the change of the file tells everybody then.
   const publish = createPublish(t, { ready: () => {} })
   return {

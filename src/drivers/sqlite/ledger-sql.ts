@@ -38,7 +38,7 @@ export function ledgerWrites(
   const withdraw = `DELETE FROM ${t.jobs} WHERE id = ? AND ticket = ? AND state = 'ready' AND run = 0`
   const next = nextSql(t)
   const due = `SELECT * FROM ${t.jobs} INDEXED BY "${t.prefix}jobs_hand" WHERE hand_at IS NOT NULL AND hand_at <= ? ORDER BY hand_at LIMIT ?`
-  const take = `UPDATE ${t.jobs} SET ticket = ticket + 1, hand_at = ?, state = 'ready' WHERE seq = ?`
+  const take = `UPDATE ${t.jobs} SET ticket = ticket + 1, hand_at = ?, state = 'ready', worker = ? WHERE seq = ?`
   const forget = `UPDATE ${t.jobs} SET hand_at = NULL WHERE seq = ?`
   const byTicket = findSql(t, `id = ? AND ticket = ? AND state = 'ready'`)
   const foreign = findSql(
@@ -103,11 +103,14 @@ export function ledgerWrites(
       for (let at = 0; at < handings.length; at += HANDING) db.run(withdraw, handings[at]!, handings[at + 1]!)
       return null
     },
-    takeDue(db: Db, limit: number): { handings: DueHanding[]; next: number | null } {
+    takeDue(
+      db: Db,
+      { limit, worker }: { limit: number; worker: string | null },
+    ): { handings: DueHanding[]; next: number | null } {
       const now = Date.now()
       const rows = db.all(due, now, limit)
       const handings = rows.filter(isWaiting).map((row) => {
-        db.run(take, now + settings.handingPatience, row['seq']!)
+        db.run(take, now + settings.handingPatience, worker, row['seq']!)
         const { envelope, suspect } = recordOf(row, now)
         return { id: envelope.id, ticket: Number(row['ticket']) + 1, envelope, suspect }
       })

@@ -33,11 +33,11 @@ export function createLedger(front: Front): Ledger<SqliteHandle> {
     async withdraw({ handings }) {
       await front.link.write('withdraw', packed(handings), handings.length)
     },
-    async due({ limit }) {
+    async due({ limit, worker = null }) {
       // Reading first: mostly nothing is due, and then nobody needs the write lock.
       const seen = await front.link.read('nextHanding', null)
       if (seen === null || seen > Date.now()) return { handings: [], ...inMs(seen) }
-      const { handings, next } = await front.link.write('takeDue', limit, limit)
+      const { handings, next } = await front.link.write('takeDue', { limit, worker }, limit)
       return { handings, ...inMs(next) }
     },
     hold: async (o) => createHolder(front, o),

@@ -54,7 +54,7 @@ export function recordOf(row: Row, now: number): JobRecord {
     ...(present(row['progress']) && { progress: number(row['progress']) }),
     ...(present(row['note']) && { note: String(row['note']) }),
     ...(present(row['result']) && { result: String(row['result']) }),
-    ...(present(row['worker']) && { worker: String(row['worker']) }),
+    ...(state === 'active' && present(row['worker']) && { worker: String(row['worker']) }),
     ...(present(row['started_at']) && { startedAt: number(row['started_at']) }),
     ...(present(row['finished_at']) && { finishedAt: number(row['finished_at']) }),
     ...blockedOf(row),
@@ -88,7 +88,7 @@ export function conditionOf(q: JobQuery, now: number): { readonly where: string;
     )
   if (q.since !== undefined) add('enqueued_at >= ?', q.since)
   if (q.before !== undefined) add('enqueued_at < ?', q.before)
-  if (q.worker !== undefined) add('worker = ?', q.worker)
+  if (q.worker !== undefined) add(`state = 'active' AND worker = ?`, q.worker)
   // Written as the partial indexes have them, which serve no other words.
   if (q.suspect !== undefined) add(`state = 'ready' AND suspect = 1`)
   if (q.blocked !== undefined) add('blocked = ?', q.blocked)

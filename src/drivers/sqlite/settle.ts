@@ -2,6 +2,7 @@
 import type { DeadReason, JobError } from '../../core/errors.js'
 import { BLOCKED_FORGOTTEN, type ReleaseReason } from '../../driver/driver.js'
 import type { Db, SqlValue } from './engine.js'
+import type { OperationSettings } from './hooks.js'
 import { handAnew } from './ledger-schema.js'
 import type { Tables } from './migrations.js'
 
@@ -32,7 +33,10 @@ export interface Settle {
 /** Reasons of death that a handler's run leads to; the others spend no attempt. */
 export const SPENT: readonly DeadReason[] = ['failed', 'invalid-output']
 
-export function createSettle(t: Tables, maxCrashes: number): Settle {
+export function createSettle(
+  t: Tables,
+  { maxCrashes, handingPatience }: Pick<OperationSettings, 'maxCrashes' | 'handingPatience'>,
+): Settle {
   // Found by the row, told apart by the id: SQLite may give the number of a deleted row to another job.
   const mine = `seq = ? AND id = ? AND run = ? AND state = 'active'`
   const letGo = `worker = NULL, start_written = 0, progress = NULL, note = NULL`
@@ -75,6 +79,8 @@ export function createSettle(t: Tables, maxCrashes: number): Settle {
   const start = `UPDATE ${t.jobs} SET start_written = 1 WHERE ${mine}`
   const note = `UPDATE ${t.jobs} SET progress = coalesce(?, progress), note = coalesce(?, note) WHERE ${mine}`
   const held = `SELECT seq, id, run, start_written, cancelling, crashes FROM ${t.jobs} WHERE state = 'active' AND worker = ?`
+  // Of a job that waits, `worker` is who is handing it to the broker.
+  const keeps = `UPDATE ${t.jobs} SET hand_at = ?, worker = NULL WHERE hand_at > ? AND hand_at <= ? AND worker = ? AND state = 'ready'`
   const suspect = `
     UPDATE ${t.jobs} SET state = 'ready', ${handAnew(t, 'due_at')}, suspect = max(suspect, ?), crashes = ?,
       holds_key = CASE WHEN ? THEN holds_key ELSE ${keyAgain} END, ${letGo}
@@ -123,6 +129,7 @@ export function createSettle(t: Tables, maxCrashes: number): Settle {
         why === 'stop' ? null : why,
       ),
     takeBack(db, worker, { crashed, now }) {
+      db.run(keeps, now, now, now + handingPatience, worker)
       for (const job of db.all(held, worker)) {
         const r = { seq: Number(job['seq']), id: String(job['id']), run: Number(job['run']) }
         if (cancelled(db, r, now)) continue

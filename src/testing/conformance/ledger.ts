@@ -47,10 +47,10 @@ export async function added({ ledger }: Books, one: Envelope = envelope()): Prom
 }
 
 /** The next job that is due. */
-export async function nextDue({ ledger }: Books): Promise<DueHanding> {
+export async function nextDue({ ledger }: Books, worker?: string): Promise<DueHanding> {
   let found: readonly DueHanding[] = []
   await until(async () => {
-    found = (await ledger.due({ limit: 1 })).handings
+    found = (await ledger.due({ limit: 1, ...(worker !== undefined && { worker }) })).handings
     return found.length > 0
   }, 'a job that is due')
   return found[0]!
@@ -262,6 +262,48 @@ export const ledgerCases: readonly ConformanceCase[] = [
       await fresh.start()
       assert.equal(await codeOf(() => stale.ack()), 'ERR_LEASE_LOST')
       await fresh.ack()
+    },
+  },
+  {
+    promise: 'P3',
+    level: 'driver',
+    name: 'what a worker was handing to the broker is due at once when it has left or its death is seen, and what others hand over is not',
+    needs: needsLedger,
+    async run(stage) {
+      const lease = 400
+      const [books, watcher] = [await booksOf(stage, { lease }), await booksOf(stage, { lease })]
+      const [dying, leaving] = [await holderOf(stage, books), await holderOf(stage, watcher)]
+      const watching = await holderOf(stage, watcher)
+      const delayed = [envelope({ notBefore: Date.now() + 50 }), envelope({ notBefore: Date.now() + 50 })]
+      await books.ledger.add({ envelopes: delayed })
+      const taken = [await nextDue(books, dying.worker), await nextDue(books, leaving.worker)]
+      await added(books)
+      await added(watcher)
+      const [first, second] = [await recordOf(books, taken[0]!.id), await recordOf(books, taken[1]!.id)]
+      assert.deepEqual(
+        [first.state, first.worker, second.state, second.worker],
+        ['ready', undefined, 'ready', undefined],
+      )
+      await nothingDue(books)
+      await watcher.workers.leave({ worker: leaving.worker })
+      const again = await nextDue(watcher, watching.worker)
+      assert.deepEqual([again.id, again.ticket > taken[1]!.ticket, again.suspect], [taken[1]!.id, true, false])
+      await watcher.ledger.handed({ handings: [again] })
+      await nothingDue(books)
+      let due: readonly DueHanding[] = []
+      await until(async () => {
+        await watching.beat()
+        due = (await watcher.ledger.due({ limit: 10, worker: watching.worker })).handings
+        return due.length > 0
+      }, 'the other job to be due')
+      assert.deepEqual(
+        due.map(({ id, ticket }) => [id, ticket > taken[0]!.ticket]),
+        [[taken[0]!.id, true]],
+      )
+      assert.ok(await watching.isStale(taken[0]!))
+      await (await watching.startOne(due[0]!)).ack()
+      await (await watching.startOne(again)).ack()
+      await nothingDue(watcher)
     },
   },
   {
