@@ -95,7 +95,10 @@ export function createProducer<Tx>(session: Session<Tx>, results: Results, paren
       }
       return (async () => {
         const spec = checkOptions(task, options)
-        const envelope = build(task, spec, await valid(task, spec, input), options)
+        const checked = check(spec.input, input)
+        // Few schemas are asynchronous, and there may be a great many calls.
+        const taken = passed(task, input, checked instanceof Promise ? await checked : checked)
+        const envelope = build(task, spec, taken, options)
         return (await publish(task, [envelope], options.reply ? [envelope.id] : []))[0]!
       })()
     },
@@ -147,11 +150,6 @@ function checkOptions(task: AnyTask, o: Options): TaskSpec {
   return spec
 }
 
-/** The input as given, once its schema has let it pass; what the schema made of it is not sent. */
-async function valid(task: AnyTask, spec: TaskSpec, input: unknown): Promise<unknown> {
-  return passed(task, input, await check(spec.input, input))
-}
-
 function validNow(task: AnyTask, input: unknown): unknown {
   const checked = check(specOf(task).input, input)
   if (checked instanceof Promise) {
@@ -163,6 +161,7 @@ function validNow(task: AnyTask, input: unknown): unknown {
   return passed(task, input, checked)
 }
 
+/** The input as given, once its schema has let it pass; what the schema made of it is not sent. */
 function passed(task: AnyTask, input: unknown, checked: Checked): unknown {
   if ('issues' in checked) throw validationError(`Input of task "${task.name}"`, checked.issues)
   return input
@@ -203,13 +202,28 @@ async function inChunks(
   envelopes: readonly Envelope[],
   send: (chunk: readonly Envelope[]) => Promise<readonly Receipt[]>,
 ): Promise<readonly Receipt[]> {
+  const again = (error: unknown, from: number, kept: boolean) => {
+    if (hasCode(error, 'ERR_BROKER_UNAVAILABLE'))
+      // Everything from here on may be sent again with the same ids.
+      Object.assign(error, {
+        ids: (from === 0 ? envelopes : envelopes.slice(from)).map(({ id }) => id),
+        ...(kept && { outcome: 'unknown' }),
+      })
+    return error
+  }
+  if (envelopes.length <= CHUNK)
+    try {
+      return await send(envelopes)
+    } catch (error) {
+      throw again(error, 0, false)
+    }
   const receipts: Receipt[] = []
   const sent: Promise<readonly Receipt[]>[] = []
   let from = 0
   try {
     while (receipts.length < envelopes.length) {
       for (; sent.length < CHUNKS_AT_ONCE && from < envelopes.length; from += CHUNK) {
-        const chunk = send(from === 0 && envelopes.length <= CHUNK ? envelopes : envelopes.slice(from, from + CHUNK))
+        const chunk = send(envelopes.slice(from, from + CHUNK))
         chunk.catch(() => {}) // heard of when its turn comes
         sent.push(chunk)
       }
@@ -219,13 +233,8 @@ async function inChunks(
     return receipts
   } catch (error) {
     const later = await Promise.allSettled(sent.slice(1))
-    if (hasCode(error, 'ERR_BROKER_UNAVAILABLE'))
-      // Everything from here on may be sent again with the same ids.
-      Object.assign(error, {
-        ids: envelopes.slice(receipts.length).map((envelope) => envelope.id),
-        ...(later.some(({ status }) => status === 'fulfilled') && { outcome: 'unknown' }),
-      })
-    throw error
+    const kept = later.some(({ status }) => status === 'fulfilled')
+    throw again(error, receipts.length, kept)
   }
 }
 

@@ -15,6 +15,15 @@ export type Span = <T>(
   call: () => Promise<T>,
 ) => Promise<T>
 
+/** What `call` throws is a rejection. */
+function rejecting<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return call()
+  } catch (error) {
+    return Promise.reject(error as Error)
+  }
+}
+
 const plainSpan: Span = (_name, _attributes, call) => call()
 
 /** @throws UnsupportedError (later, at the call) for whatever the driver's traits deny. */
@@ -81,7 +90,7 @@ function guardBroker<Tx>(driver: Driver<Tx>, span: Span, open: () => void): Brok
         if (o.tx !== undefined) checkTx(driver.name, traits)
         return span('publish', { count: o.envelopes.length }, () => broker.publish(o))
       }
-      return o.tx === undefined ? Promise.resolve().then(publish) : publish()
+      return o.tx === undefined ? rejecting(publish) : publish()
     },
     async consume(o): Promise<Consumer> {
       open()
@@ -114,7 +123,7 @@ function guardEvents<Tx>(driver: Driver<Tx>, events: Events<Tx>, span: Span, ope
         if (o.tx !== undefined) checkTx(driver.name, driver.traits)
         return span('publish', { count: o.events.length }, () => events.publish(o))
       }
-      return o.tx === undefined ? Promise.resolve().then(publish) : publish()
+      return o.tx === undefined ? rejecting(publish) : publish()
     },
   }
 }

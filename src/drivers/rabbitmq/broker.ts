@@ -13,8 +13,8 @@ import { delayRoute } from './delay.js'
 import type { Sending } from './delivery.js'
 import type { Subscribing } from './events.js'
 import type { Link } from './link.js'
-import { FRESH, pack, unpack, type Course } from './message.js'
-import { UnroutedError, type Outgoing, type Publisher } from './publish.js'
+import { checkFits, FRESH, pack, unpack, type Course } from './message.js'
+import { UnroutedError, type Outgoing, type Publisher, type Unmade } from './publish.js'
 import { REPLY_TO, replyMessage, type Listening } from './replies.js'
 import type { Tap } from './taps.js'
 import { levelOf, queuesOf, type Names } from './topology.js'
@@ -63,7 +63,7 @@ export function createBroker(o: BrokerParts): RabbitBroker {
   const { publisher, declarer } = o
   const consumers = new Set<Promise<Consumer>>()
 
-  function outgoing({ envelope, course, suspect }: Job, now: number): Outgoing {
+  function outgoing({ envelope, course, suspect }: Job): Outgoing {
     const { content, options } = pack(envelope, course, o.mostHeaders())
     if (course.replyTo === undefined && envelope.headers[REPLY_HEADER] !== undefined && o.replies.on) {
       options.replyTo = REPLY_TO
@@ -71,13 +71,18 @@ export function createBroker(o: BrokerParts): RabbitBroker {
     }
     const names = o.names()
     const level = levelOf(envelope.priority)
-    const wait = envelope.notBefore === undefined ? 0 : envelope.notBefore - now
+    const wait = envelope.notBefore === undefined ? 0 : envelope.notBefore - Date.now()
     const { exchange, key } =
       wait > 0
         ? delayRoute(names, wait, names.dueKey(suspect ? 'suspect' : level, envelope.queue))
         : { exchange: '', key: suspect ? names.suspect(envelope.queue) : names.level(level, envelope.queue) }
     return { exchange, key, content, options, id: envelope.id }
   }
+
+  const unmade = (jobs: readonly Job[]): Unmade => ({
+    ids: jobs.map(({ envelope }) => envelope.id),
+    make: (place) => outgoing(jobs[place]!),
+  })
 
   /** What these need is there. It goes on when the time is over, for those who come later. */
   async function declared(jobs: readonly Job[], delayed: boolean, deadline: number): Promise<void> {
@@ -105,13 +110,10 @@ export function createBroker(o: BrokerParts): RabbitBroker {
     const deadline = performance.now() + o.timeout() - MARGIN
     const isDelayed = ({ envelope }: Job) => envelope.notBefore !== undefined && envelope.notBefore > now
     const delayed = jobs.some(isDelayed)
+    for (const { envelope, course } of jobs) checkFits(envelope, course, o.mostHeaders())
     if (delayed || jobs.some(({ envelope }) => !declarer.has(envelope.queue))) await declared(jobs, delayed, deadline)
-    const sentAt = Date.now() // a delay goes on while what it needs is declared
     try {
-      await publisher.send(
-        jobs.map((job) => outgoing(job, sentAt)),
-        { mandatory: true },
-      )
+      await publisher.send(unmade(jobs), { mandatory: true })
     } catch (error) {
       // An exchange that is gone closes the channel, which tells no message from another.
       if (delayed) declarer.forget()
@@ -125,9 +127,8 @@ export function createBroker(o: BrokerParts): RabbitBroker {
   }
 
   async function sendAgain(jobs: readonly Job[], within: number): Promise<void> {
-    const messages = jobs.map((job) => outgoing(job, Date.now()))
     try {
-      await publisher.send(messages, { mandatory: true, within })
+      await publisher.send(unmade(jobs), { mandatory: true, within })
     } catch (error) {
       if (!(error instanceof UnroutedError)) throw error
       const ids = error.places.map((place) => jobs[place]!.envelope.id)

@@ -12,7 +12,7 @@ import {
 } from '../../driver/events.js'
 import type { Catalogue } from './catalogue.js'
 import type { Declarer } from './declare.js'
-import { FRESH, isForeign, pack, unpack, type Foreign, type Unpacked } from './message.js'
+import { checkFits, FRESH, isForeign, pack, unpack, type Foreign, type Unpacked } from './message.js'
 import type { Outgoing, Publisher } from './publish.js'
 import { copiesIn, declareSubscription, hasOwnQueue, type Names } from './topology.js'
 
@@ -105,6 +105,7 @@ export function createEvents(o: {
 function eventMessage(names: Names, event: EventEnvelope, most: number): Outgoing {
   const { id, name, body, headers, publishedAt, keep } = event
   const job = { id, queue: '', name, body, headers, priority: 4, enqueuedAt: publishedAt, keep }
+  checkFits(job, FRESH, most)
   const packed = pack(job, FRESH, most)
   return { exchange: names.events, key: name, ...packed, id }
 }

@@ -48,6 +48,8 @@ const DEFAULT_KEEP = Object.freeze({ completed: 86_400_000, dead: 30 * 86_400_00
 const MOST_ERROR_TEXT = 6_000
 /** Bytes that a fresh job leaves free, for what it will be told later, and what its own properties take. */
 const FOR_LATER = 2_048
+/** RabbitMQ 4 takes no larger messages unless it is told to; the whole of a larger one would close the channel. */
+export const LARGEST_BODY = 16 * 2 ** 20
 /** amqplib encodes no more. */
 const MOST_ENCODED = 65_000
 
@@ -76,21 +78,33 @@ export interface Packed {
   readonly options: Options.Publish
 }
 
+export const largeHeaders = (id: string, bytes: number, limit: number) =>
+  new PayloadTooLargeError(`The headers of job ${id}`, bytes, limit)
+export const largeMessage = (id: string, bytes: number) =>
+  new PayloadTooLargeError(`The message of job ${id}`, bytes, LARGEST_BODY)
+
 /**
- * @param most what `mostHeaders` says; errors that would be too much are left out
- * @throws PayloadTooLargeError when the headers of a fresh job are too large
+ * Whether a job can be sent.
+ * @param most what `mostHeaders` says
+ * @throws PayloadTooLargeError when its body is too large, or the headers of a fresh one
  */
+export function checkFits({ id, body, headers }: Envelope, course: Course, most: number): void {
+  // Three bytes are the most for one of JavaScript's characters.
+  const bytes = body.length * 3 <= LARGEST_BODY ? 0 : bytesOf(body)
+  if (bytes > LARGEST_BODY) throw largeMessage(id, bytes)
+  const size = course === FRESH ? sizeOf(headers) : 0
+  if (size > most - FOR_LATER) throw largeHeaders(id, size, most - FOR_LATER)
+}
+
+/** @param most what `mostHeaders` says; errors that would be too much are left out */
 export function pack(envelope: Envelope, course: Course, most: number): Packed {
   const headers: Record<string, string | number> = { ...envelope.headers }
-  const size = sizeOf(envelope.headers)
-  if (course === FRESH && size > most - FOR_LATER)
-    throw new PayloadTooLargeError(`The headers of job ${envelope.id}`, size, most - FOR_LATER)
   let contentType = 'application/json'
   if (headers['content-type'] !== undefined) {
     contentType = String(headers['content-type'])
     delete headers['content-type']
   }
-  if (course !== FRESH) packCourse(headers, course, most - FOR_LATER / 2 - size)
+  if (course !== FRESH) packCourse(headers, course, most - FOR_LATER / 2 - sizeOf(envelope.headers))
   if (envelope.priority !== DEFAULT_PRIORITY) headers[OURS.priority] = envelope.priority
   if (timeOf(envelope.id) !== envelope.enqueuedAt) headers[OURS.enqueuedAt] = envelope.enqueuedAt
   if (envelope.notBefore !== undefined) headers[OURS.notBefore] = envelope.notBefore
@@ -119,7 +133,7 @@ function sizeOf(headers: Envelope['headers']): number {
   let size = 0
   for (const name in headers) {
     const value = headers[name]!
-    // Three bytes are the most for one of JavaScript's characters; few headers are worth counting.
+    // As above; few headers are worth counting.
     size += 8 + (name.length + value.length < 200 ? 3 * (name.length + value.length) : bytesOf(name) + bytesOf(value))
   }
   return size

@@ -4,6 +4,7 @@ import type { ConfirmChannel, Message, Options } from 'amqplib'
 import { BrokerUnavailableError, MillraceError, PayloadTooLargeError, messageOf } from '../../core/errors.js'
 import { refusalOf } from './errors.js'
 import type { Link, Live } from './link.js'
+import { LARGEST_BODY, largeHeaders, largeMessage } from './message.js'
 
 /** A message and where it goes. */
 export interface Outgoing {
@@ -15,13 +16,21 @@ export interface Outgoing {
   readonly id: string
 }
 
+/** Messages that are made when they are written, so that the broker has the first while others are made. */
+export interface Unmade {
+  /** Of their jobs. */
+  readonly ids: readonly string[]
+  /** Must not throw: what cannot be sent is to be refused before. */
+  make(place: number): Outgoing
+}
+
 export interface Publisher {
   /**
    * Resolves when the broker has confirmed all of them. Without `mandatory`, a message that no queue takes is dropped.
    * @throws BrokerUnavailableError, UnroutedError, PayloadTooLargeError
    */
   send(
-    messages: readonly Outgoing[],
+    messages: readonly Outgoing[] | Unmade,
     o?: {
       readonly mandatory?: boolean
       /** Milliseconds; default: the time-out of publishing. */
@@ -45,15 +54,16 @@ export class UnroutedError extends Error {
   }
 }
 
-/** RabbitMQ 4 takes no larger messages unless it is told to; the whole of a larger one would close the channel. */
-const LARGEST_BODY = 16 * 2 ** 20
 const SWEEP_EVERY = 25
 /** A call ends a little before its time, so that its caller hears of it inside. */
 const MARGIN = 50
 
 /** One `send`. */
 interface Call {
-  readonly messages: readonly Outgoing[]
+  readonly ids: readonly string[]
+  readonly make: (place: number) => Outgoing
+  /** Those that are written. */
+  readonly messages: Outgoing[]
   readonly mandatory: boolean
   /** Place of the first that is not written. */
   next: number
@@ -143,7 +153,7 @@ export function createPublisher(o: {
       const call = waiting[first]
       if (call === undefined) break
       const place = call.next++
-      if (call.next === call.messages.length || call.over) first += 1
+      if (call.next === call.ids.length || call.over) first += 1
       if (!call.over) write(channel, call, place)
     }
     if (first === waiting.length || first > 1000) {
@@ -160,7 +170,8 @@ export function createPublisher(o: {
   }
 
   function write(to: ConfirmChannel, call: Call, place: number): void {
-    const message = call.messages[place]!
+    const message = call.make(place)
+    call.messages[place] = message
     const { options } = message
     if (call.mandatory) options.mandatory = true
     try {
@@ -217,7 +228,7 @@ export function createPublisher(o: {
         call,
         new BrokerUnavailableError(
           'RabbitMQ refused the message (basic.nack): its queue is full or has no leader. See: rabbitmqctl list_queues name messages state.',
-          { outcome: call.confirmed ? 'unknown' : 'not-sent', ids: call.messages.map(({ id }) => id) },
+          { outcome: call.confirmed ? 'unknown' : 'not-sent', ids: call.ids },
         ),
       )
     if (call.unrouted) return fail(call, new UnroutedError(call.unrouted))
@@ -266,17 +277,20 @@ export function createPublisher(o: {
     ready,
     onChannel: (prepare) => void prepares.push(prepare),
     send(messages, { mandatory = false, within = o.timeout() } = {}) {
-      if (messages.length === 0) return Promise.resolve()
-      const large = messages.find(({ content }) => content.length > LARGEST_BODY)
+      const { ids, make } = isMade(messages) ? made(messages) : messages
+      if (ids.length === 0) return Promise.resolve()
+      const large = isMade(messages) && messages.find(({ content }) => content.length > LARGEST_BODY)
       if (large) return Promise.reject(tooLarge(large))
       return new Promise<void>((resolve, reject) => {
         const call: Call = {
-          messages,
+          ids,
+          make,
+          messages: [],
           mandatory,
           next: 0,
-          left: messages.length,
+          left: ids.length,
           deadline: performance.now() + Math.max(within - MARGIN, within / 2),
-          done: new Uint8Array(messages.length),
+          done: new Uint8Array(ids.length),
           sent: false,
           confirmed: false,
           over: false,
@@ -303,7 +317,14 @@ const keyOf = (exchange: string, key: string, id: string) => `${exchange} ${key}
 
 const outcomeOf = (call: Call) => (call.sent ? 'unknown' : 'not-sent')
 /** Of what is not confirmed. */
-const idsOf = ({ messages, done }: Call) => messages.filter((_, place) => done[place] === 0).map(({ id }) => id)
+const idsOf = ({ ids, done }: Call) => ids.filter((_, place) => done[place] === 0)
+
+const isMade = (messages: readonly Outgoing[] | Unmade): messages is readonly Outgoing[] => Array.isArray(messages)
+
+const made = (messages: readonly Outgoing[]): Unmade => ({
+  ids: messages.map(({ id }) => id),
+  make: (place) => messages[place]!,
+})
 
 function unavailable(call: Call, message: string): BrokerUnavailableError {
   return new BrokerUnavailableError(message, { outcome: outcomeOf(call), ids: idsOf(call) })
@@ -311,7 +332,5 @@ function unavailable(call: Call, message: string): BrokerUnavailableError {
 
 function tooLarge({ content, id, options }: Outgoing): PayloadTooLargeError {
   const headers = JSON.stringify(options.headers ?? {}).length
-  return headers > content.length
-    ? new PayloadTooLargeError(`The headers of job ${id}`, headers, 65_536)
-    : new PayloadTooLargeError(`The message of job ${id}`, content.length, LARGEST_BODY)
+  return headers > content.length ? largeHeaders(id, headers, 65_536) : largeMessage(id, content.length)
 }

@@ -40,6 +40,11 @@ export interface Back {
   receive(turn: Turn): void
 }
 
+/**
+ * For what no power cut makes worse: it ends the workers of this machine, so a beat, a claim or a start that it takes leaves a
+ * job that nobody runs and that waits again; and a job that is not known to be with its broker is handed over once more.
+ */
+const UNSYNCED = { synced: false }
 /** Before what must be written is tried again, in milliseconds. */
 const PAUSE_AFTER_ERROR = 500
 
@@ -94,6 +99,7 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
     db,
     file: o.file,
     timeout: () => o.publishTimeout,
+    full: o.durability === 'full',
     companion: {
       get wanted() {
         return lanes.hungry
@@ -147,7 +153,7 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
     if (coming || !connection || commits.inside) return
     coming = true
     commits
-      .write(() => (coming = false), 0)
+      .write(() => (coming = false), 0, UNSYNCED)
       .catch((error: unknown) => {
         coming = false
         hooks.log('warn', `Could not take jobs: ${messageOf(error)} Trying again.`, {})
@@ -200,7 +206,8 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
       if (verb in writes) {
         if (verb === 'beat') return answer(n, await beat(args as BeatArgs))
         if (verb === 'leave') substitute.forget((args as { worker: string }).worker)
-        return answer(n, await commits.write((tx) => writes[verb as keyof Writes](tx, args as never), rows))
+        const how = verb === 'startArrivals' || verb === 'handed' ? UNSYNCED : undefined
+        return answer(n, await commits.write((tx) => writes[verb as keyof Writes](tx, args as never), rows, how))
       }
       answer(n, await control[verb as keyof typeof control](args as never))
     } catch (error) {
@@ -216,7 +223,7 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
   async function writeBeat(args: BeatArgs) {
     const info = { ...args.info, lockWaits: commits.lockWaits() }
     try {
-      return await commits.write((tx) => writes.beat(tx, { ...args, info }))
+      return await commits.write((tx) => writes.beat(tx, { ...args, info }), 1, UNSYNCED)
     } catch (error) {
       // It has looked at the others, but nobody could see it beat, nor it them: that was a gap.
       watches.delete(args.worker)

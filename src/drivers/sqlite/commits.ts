@@ -12,8 +12,10 @@ export interface Commits {
   /**
    * Resolves with what the operation gave once it is durable. Rejects when the lock cannot be had within the timeout.
    * @param rows about how many rows it writes
+   * @param o `synced: false`: it survives the death of the process at once, and a power cut only once something after it is
+   * durable. So is what the companion does, unless it comes with something that is synced.
    */
-  write<T>(operation: Operation<T>, rows?: number): Promise<T>
+  write<T>(operation: Operation<T>, rows?: number, o?: { readonly synced: boolean }): Promise<T>
   /** A transaction runs right now, whose companion is still to come. */
   readonly inside: boolean
   lockWaits(): LockWaits
@@ -38,6 +40,7 @@ export interface Companion<C> {
 interface Write {
   readonly operation: Operation<unknown>
   readonly rows: number
+  readonly synced: boolean
   readonly since: number
 }
 
@@ -54,6 +57,8 @@ export function createCommits<C>(o: {
   db(): Db
   readonly file: string
   timeout(): number
+  /** What is to be durable waits for the disk: the connection has `synchronous=FULL`. */
+  readonly full: boolean
   readonly companion?: Companion<C>
 }): Commits {
   let closed = false
@@ -118,9 +123,20 @@ export function createCommits<C>(o: {
     for (const old of waits.keys()) if (old < second - MINUTE) waits.delete(old)
   }
 
+  /** The log is written in order, so the next transaction that is synced takes one that is not along. */
+  function atOnce(writes: readonly Write[], withCompanion: boolean): unknown[] {
+    if (!o.full || writes.some(({ synced }) => synced)) return transaction(writes, withCompanion)
+    o.db().exec('PRAGMA synchronous = NORMAL') // between transactions: inside of one it is refused
+    try {
+      return transaction(writes, withCompanion)
+    } finally {
+      o.db().exec('PRAGMA synchronous = FULL')
+    }
+  }
+
   // IMMEDIATE: a transaction that reads first and then writes fails at once when another writer came between, and no
   // timeout helps (https://www.sqlite.org/rescode.html#busy_snapshot).
-  function atOnce(writes: readonly Write[], withCompanion: boolean): unknown[] {
+  function transaction(writes: readonly Write[], withCompanion: boolean): unknown[] {
     const db = o.db()
     const companion = withCompanion ? o.companion : undefined
     let taken: C | undefined
@@ -147,9 +163,9 @@ export function createCommits<C>(o: {
   }
 
   return {
-    async write<T>(operation: Operation<T>, rows = 1): Promise<T> {
+    async write<T>(operation: Operation<T>, rows = 1, { synced } = { synced: true }): Promise<T> {
       if (closed) throw new ClientClosedError()
-      return (await batcher.add({ operation, rows, since: performance.now() })) as T
+      return (await batcher.add({ operation, rows, synced, since: performance.now() })) as T
     },
     get inside() {
       return inside
