@@ -71,7 +71,7 @@ export function createProducer<Tx>(session: Session<Tx>, results: Results, paren
     // Where jobs are remembered, so are their results.
     const expected = asking.length > 0 && !driver.traits.remembers ? await expectReplies(driver, asking) : undefined
     try {
-      const receipts = await inChunks(expected ? envelopes.map(expected.envelope) : envelopes, send)
+      const receipts = await sendAll(expected ? envelopes.map(expected.envelope) : envelopes, send)
       return receipts.map(({ id, duplicate }) => handle(id, duplicate, expected?.ending(id)))
     } catch (error) {
       expected?.forget()
@@ -197,26 +197,21 @@ function atIndex<T>(i: number, call: () => T): T {
   }
 }
 
-/** While one chunk is being written the next is on its way. */
+/** At once what is few; of many, while one chunk is being written the next is on its way. */
+function sendAll(
+  envelopes: readonly Envelope[],
+  send: (chunk: readonly Envelope[]) => Promise<readonly Receipt[]>,
+): Promise<readonly Receipt[]> {
+  if (envelopes.length > CHUNK) return inChunks(envelopes, send)
+  return send(envelopes).catch((error: unknown) => {
+    throw repeatable(error, envelopes)
+  })
+}
+
 async function inChunks(
   envelopes: readonly Envelope[],
   send: (chunk: readonly Envelope[]) => Promise<readonly Receipt[]>,
 ): Promise<readonly Receipt[]> {
-  const again = (error: unknown, from: number, kept: boolean) => {
-    if (hasCode(error, 'ERR_BROKER_UNAVAILABLE'))
-      // Everything from here on may be sent again with the same ids.
-      Object.assign(error, {
-        ids: (from === 0 ? envelopes : envelopes.slice(from)).map(({ id }) => id),
-        ...(kept && { outcome: 'unknown' }),
-      })
-    return error
-  }
-  if (envelopes.length <= CHUNK)
-    try {
-      return await send(envelopes)
-    } catch (error) {
-      throw again(error, 0, false)
-    }
   const receipts: Receipt[] = []
   const sent: Promise<readonly Receipt[]>[] = []
   let from = 0
@@ -233,9 +228,19 @@ async function inChunks(
     return receipts
   } catch (error) {
     const later = await Promise.allSettled(sent.slice(1))
-    const kept = later.some(({ status }) => status === 'fulfilled')
-    throw again(error, receipts.length, kept)
+    throw repeatable(
+      error,
+      envelopes.slice(receipts.length),
+      later.some(({ status }) => status === 'fulfilled'),
+    )
   }
+}
+
+/** Says in an outage which jobs may be sent again with the same ids. @param kept some that came later were taken */
+function repeatable(error: unknown, envelopes: readonly Envelope[], kept = false): unknown {
+  if (hasCode(error, 'ERR_BROKER_UNAVAILABLE'))
+    Object.assign(error, { ids: envelopes.map(({ id }) => id), ...(kept && { outcome: 'unknown' }) })
+  return error
 }
 
 /** Building many envelopes must not keep the event loop from everything else. */

@@ -81,6 +81,7 @@ export function createSession<Tx>(load: () => Promise<Driver<Tx>>, options: Clie
     },
     async open() {
       if (closing) throw new ClientClosedError()
+      if (driver) return driver
       dialling ??= dial().catch((error: unknown) => {
         dialling = undefined
         throw error

@@ -2,6 +2,8 @@
 
 let lastMs = 0
 let sequence = 0
+/** What ids of the same millisecond begin with. */
+let prefix = { ms: -1, text: '' }
 
 /** A new UUIDv7. Ids made by one process only grow, also within a millisecond and when the clock steps back. */
 export function newId(now = Date.now()): string {
@@ -12,9 +14,12 @@ export function newId(now = Date.now()): string {
     lastMs += 1
     sequence = 0
   }
-  const time = lastMs.toString(16).padStart(12, '0')
+  if (prefix.ms !== lastMs) {
+    const time = lastMs.toString(16).padStart(12, '0')
+    prefix = { ms: lastMs, text: `${time.slice(0, 8)}-${time.slice(8)}-7` }
+  }
   const [a, b, c] = [random() & 0x3fff, random(), random()]
-  return `${time.slice(0, 8)}-${time.slice(8)}-7${hex4(sequence).slice(1)}-${hex4(a | 0x8000)}-${hex4(b)}${hex4(c)}${hex4(random())}`
+  return `${prefix.text}${hex4(sequence).slice(1)}-${hex4(a | 0x8000)}-${hex4(b)}${hex4(c)}${hex4(random())}`
 }
 
 const BYTES = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))

@@ -19,6 +19,9 @@ const SUSPECT_DELAY = 1_000
 
 interface Waiting {
   readonly message: Delivery<any>
+  readonly ticket: number | undefined
+  /** By the store's word where it knows the job, else by the broker's. */
+  readonly suspect: boolean
   readonly since: number
 }
 
@@ -95,12 +98,15 @@ export async function consumePair<Tx>(pair: Pair<Tx>, o: ConsumeOptions<Tx>): Pr
   }
 
   function onMessage(message: Delivery<any>): void {
-    const own = inHand.get(message.envelope.id)
+    const { envelope } = message
+    const ticket = ticketOf(envelope)
+    const own = inHand.get(envelope.id)
     // It comes again, for the link was cut while its job runs here. A newer one says that the job was taken from us.
-    if (own && (ticketOf(message.envelope) ?? 0) <= own.ticket) drop(message)
+    if (own && (ticket ?? 0) <= own.ticket) drop(message)
     else if (stopped || !present) giveBack(message)
     else {
-      arrived.push({ message, since: performance.now() })
+      const isSuspect = ticket === undefined ? message.suspect : saysSuspect(envelope)
+      arrived.push({ message, ticket, suspect: isSuspect, since: performance.now() })
       flushSoon()
     }
   }
@@ -115,19 +121,19 @@ export async function consumePair<Tx>(pair: Pair<Tx>, o: ConsumeOptions<Tx>): Pr
   function flush(): void {
     soon = false
     if (stopped || !present) return giveBackAll()
-    const batch: Delivery<any>[] = []
+    const batch: Waiting[] = []
     const known: Delivery<any>[] = []
     let room = prefetch - inHand.size - plain.size - starting
     if (suspects.length > 0) room -= takeSuspect(batch, room)
     const rest: Waiting[] = []
     for (const one of arrived) {
-      if (isSuspect(one.message)) {
+      if (one.suspect) {
         suspects.push(one)
         room -= takeSuspect(batch, room)
       } else if (room > 0) {
         room -= 1
         if (plainHolder && runsPlain(one.message)) known.push(one.message)
-        else batch.push(one.message)
+        else batch.push(one)
       } else rest.push(one)
     }
     arrived = rest
@@ -144,37 +150,37 @@ export async function consumePair<Tx>(pair: Pair<Tx>, o: ConsumeOptions<Tx>): Pr
   }
 
   /** The next suspect, if none is under way. How many that were. */
-  function takeSuspect(batch: Delivery<any>[], room: number): number {
+  function takeSuspect(batch: Waiting[], room: number): number {
     if (suspect !== undefined || room <= 0) return 0
-    const { message } = suspects.shift()!
-    suspect = message.envelope.id
-    batch.push(message)
+    const next = suspects.shift()!
+    suspect = next.message.envelope.id
+    batch.push(next)
     return 1
   }
 
-  async function start(batch: readonly Delivery<any>[]): Promise<void> {
+  async function start(batch: readonly Waiting[]): Promise<void> {
     starting += batch.length
     try {
       const started = await held.start(batch.map(arrival))
       starting -= batch.length
-      batch.forEach((message, i) => hand(message, started[i]))
+      batch.forEach((one, i) => hand(one, started[i]))
     } catch (error) {
       starting -= batch.length
-      for (const { envelope } of batch) if (suspect === envelope.id) suspect = undefined
+      for (const { message } of batch) if (suspect === message.envelope.id) suspect = undefined
       notStarted(batch, error)
     }
     for (const done of idle.splice(0)) done()
     changed()
   }
 
-  function hand(message: Delivery<any>, own: Delivery<Tx> | undefined): void {
+  function hand({ message, ticket }: Waiting, own: Delivery<Tx> | undefined): void {
     const { id } = message.envelope
     const isNext = suspect === id
     if (!own) {
       if (isNext) suspect = undefined
       return drop(message)
     }
-    const delivery = new PairDelivery(own, message, holder)
+    const delivery = new PairDelivery(own, message, ticket ?? 0, holder)
     inHand.set(id, delivery)
     if (isNext && !own.suspect) suspect = undefined
     else if (own.suspect && !isNext) {
@@ -192,8 +198,8 @@ export async function consumePair<Tx>(pair: Pair<Tx>, o: ConsumeOptions<Tx>): Pr
   }
 
   /** Back to the broker, and nothing more is taken until the next beat has reached the store. */
-  function notStarted(batch: readonly Delivery<any>[], error: unknown): void {
-    for (const message of batch) giveBack(message)
+  function notStarted(batch: readonly Waiting[], error: unknown): void {
+    for (const { message } of batch) giveBack(message)
     if (present && !stopped) pair.log('warn', `Jobs are not started before the next beat: ${messageOf(error)}`)
     present = false
     giveBackAll()
@@ -254,15 +260,10 @@ export async function consumePair<Tx>(pair: Pair<Tx>, o: ConsumeOptions<Tx>): Pr
   }
 }
 
-const arrival = ({ envelope, run, attempt, suspect }: Delivery<any>): Arrival => {
-  const ticket = ticketOf(envelope)
+const arrival = ({ message: { envelope, run, attempt, suspect }, ticket }: Waiting): Arrival => {
   if (ticket !== undefined) return { envelope: withoutTicket(envelope), ticket }
   return { envelope, course: { run: run - 1, attempts: attempt - 1, suspect } }
 }
-
-/** By the store's word where it knows the job, else by the broker's. */
-const isSuspect = ({ envelope, suspect }: Delivery<any>): boolean =>
-  ticketOf(envelope) === undefined ? suspect : saysSuspect(envelope)
 
 /** Nobody needs it: its job has ended, was handed over again, or is in a worker's hands. */
 const drop = (message: Delivery<any>) => void message.ack().catch(() => {})

@@ -1,6 +1,5 @@
 // A delivery of a pair: the store's, and the message that brought it. It is settled in the store, then acknowledged.
 import { hasCode } from '../../core/errors.js'
-import { ticketOf } from './handing.js'
 import type { Delivery } from '../driver.js'
 import { DeliveryAround } from '../wrap.js'
 
@@ -24,11 +23,11 @@ export class PairDelivery<Tx> extends DeliveryAround<Tx> implements Delivery<Tx>
   private readonly holder: PairHolder
   private gone = false
 
-  constructor(own: Delivery<Tx>, message: Delivery<any>, holder: PairHolder) {
+  constructor(own: Delivery<Tx>, message: Delivery<any>, ticket: number, holder: PairHolder) {
     super(own)
     this.message = message
     this.holder = holder
-    this.ticket = ticketOf(message.envelope) ?? 0
+    this.ticket = ticket
     own.onLost((why) => why !== 'cancelled' && this.leave())
     message.onLost((why) => why !== 'cancelled' && this.loseMessage())
   }

@@ -1,9 +1,11 @@
 // What is written on a message of a pair: its ticket, by which a stale one is told from the one that counts.
-import type { Envelope } from '../../core/envelope.js'
+import type { Envelope, HeaderMap } from '../../core/envelope.js'
 
 /** Header with the ticket of a message: its number, and a word behind it when the job is a suspect. */
 const TICKET_HEADER = 'millrace-ticket'
 const SUSPECT = ' suspect'
+/** Shared by all jobs that have none. */
+const NO_HEADERS: HeaderMap = Object.freeze({})
 
 /** The envelope as the broker gets it: with its ticket, and without what the store has seen to already. */
 export function messageFor(envelope: Envelope, ticket: number): Envelope {
@@ -37,6 +39,7 @@ export const saysSuspect = ({ headers }: Envelope): boolean => headers[TICKET_HE
 
 /** The envelope as it was before it got its ticket. */
 export function withoutTicket(envelope: Envelope): Envelope {
-  const { [TICKET_HEADER]: _ticket, ...headers } = envelope.headers
-  return { ...envelope, headers }
+  let headers: Record<string, string> | undefined
+  for (const name in envelope.headers) if (name !== TICKET_HEADER) (headers ??= {})[name] = envelope.headers[name]!
+  return { ...envelope, headers: headers ?? NO_HEADERS }
 }

@@ -92,7 +92,9 @@ export class RabbitDelivery implements Delivery, Held {
   }
 
   onLost(fn: (why: LostReason) => void): void {
-    ;(this.listeners ??= []).push(fn)
+    // An array made empty is given room for many.
+    if (this.listeners) this.listeners.push(fn)
+    else this.listeners = [fn]
     if (this.lost) fn(this.lost)
   }
 

@@ -193,11 +193,11 @@ export function unpack(message: Message, queue: string, priority: number): Unpac
   return new Arrived(message, queue, priority, plain)
 }
 
-/** A message that is a job. It may wait for its turn among many, so it is read when somebody looks at it. */
+/** A message that is a job. It may wait for its turn among many, so it is read when somebody looks at it, and then let go. */
 class Arrived implements Unpacked {
   readonly course: Course
   readonly due: number
-  private readonly message: Message
+  private message: Message | undefined
   private readonly queue: string
   private readonly priority: number
   private read: Envelope | undefined = undefined
@@ -212,7 +212,10 @@ class Arrived implements Unpacked {
   }
 
   get envelope(): Envelope {
-    return (this.read ??= envelopeOf(this.message, this.queue, this.priority))
+    if (this.read) return this.read
+    const envelope = envelopeOf(this.message!, this.queue, this.priority)
+    this.message = undefined
+    return (this.read = envelope)
   }
 }
 

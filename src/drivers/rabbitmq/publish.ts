@@ -69,8 +69,8 @@ interface Call {
   next: number
   left: number
   readonly deadline: number
-  /** At the places of those that are confirmed: 1. */
-  readonly done: Uint8Array
+  /** At the places of those that are confirmed: 1. A call with one message needs none. */
+  readonly done: Uint8Array | undefined
   sent: boolean
   confirmed: boolean
   over: boolean
@@ -195,7 +195,7 @@ export function createPublisher(o: {
       if (returned.size > 0 && wasReturned(call.messages[place]!)) (call.unrouted ??= []).push(place)
       else {
         call.confirmed = true
-        call.done[place] = 1
+        if (call.done) call.done[place] = 1
       }
     } else if (/nacked/.test(messageOf(error))) call.nacked = true
     else {
@@ -290,7 +290,7 @@ export function createPublisher(o: {
           next: 0,
           left: ids.length,
           deadline: performance.now() + Math.max(within - MARGIN, within / 2),
-          done: new Uint8Array(ids.length),
+          done: ids.length > 1 ? new Uint8Array(ids.length) : undefined,
           sent: false,
           confirmed: false,
           over: false,
@@ -317,7 +317,7 @@ const keyOf = (exchange: string, key: string, id: string) => `${exchange} ${key}
 
 const outcomeOf = (call: Call) => (call.sent ? 'unknown' : 'not-sent')
 /** Of what is not confirmed. */
-const idsOf = ({ ids, done }: Call) => ids.filter((_, place) => done[place] === 0)
+const idsOf = ({ ids, done }: Call) => ids.filter((_, place) => !done?.[place])
 
 const isMade = (messages: readonly Outgoing[] | Unmade): messages is readonly Outgoing[] => Array.isArray(messages)
 

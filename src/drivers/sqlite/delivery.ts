@@ -124,7 +124,9 @@ export class SqliteDelivery implements Delivery<SqliteHandle> {
   }
 
   onLost(fn: (why: LostReason) => void): void {
-    ;(this.listeners ??= []).push(fn)
+    // An array made empty is given room for many.
+    if (this.listeners) this.listeners.push(fn)
+    else this.listeners = [fn]
     for (const why of this.told ?? []) fn(why)
   }
 
