@@ -71,7 +71,7 @@ export class PlainDelivery extends DeliveryAround<any> implements Delivery<any> 
 
   private async end(how: Pick<Ended, 'state' | 'result' | 'reason' | 'error' | 'errors'>): Promise<void> {
     const { run, attempt } = this.inner
-    const { notBefore: _, ...envelope } = this.inner.envelope
+    const envelope = ended(this.inner.envelope)
     if (this.gone) throw new LeaseLostError(envelope.id, run)
     const first = await this.holder.record({ envelope, run, attempt, ...how })
     // Never waited for: a message that comes again is that of a job which has ended.
@@ -97,4 +97,11 @@ export class PlainDelivery extends DeliveryAround<any> implements Delivery<any> 
     this.gone = true
     this.holder.left(this)
   }
+}
+
+/** What comes again says when it was due, and that is over. */
+function ended(envelope: Envelope): Envelope {
+  if (envelope.notBefore === undefined) return envelope
+  const { notBefore: _, ...rest } = envelope
+  return rest
 }

@@ -1,12 +1,12 @@
 // The ledger port: the books of jobs that another broker moves.
 import type { Envelope } from '../../core/envelope.js'
 import { BrokerUnavailableError, KEPT_ERRORS } from '../../core/errors.js'
-import type { Added, Arrival, Handing, Ledger, LedgerHolder } from '../../driver/ledger.js'
+import type { Added, Arrival, Ended, Handing, Ledger, LedgerHolder } from '../../driver/ledger.js'
 import type { SqliteHandle, SqlValue } from './engine.js'
 import { SqliteDelivery, type Holder } from './delivery.js'
 import { receiptsOf, type Front } from './front.js'
 import { ARRIVAL, ENDED, STARTED } from './ledger-sql.js'
-import { packEnvelopes } from './packing.js'
+import { packEnvelope, packEnvelopes } from './packing.js'
 import { SPENT } from './settle.js'
 import { NO_SLOT } from './slots.js'
 
@@ -42,18 +42,10 @@ export function createLedger(front: Front): Ledger<SqliteHandle> {
     },
     hold: async (o) => createHolder(front, o),
     async record({ ended }) {
-      const values = ended.flatMap(({ envelope, state, run, attempt, result, reason, error, errors = [] }) => [
-        ...packEnvelopes([envelope]),
-        state,
-        run,
-        state === 'dead' && !(reason && SPENT.includes(reason)) ? attempt - 1 : attempt,
-        result ?? null,
-        reason ?? null,
-        JSON.stringify((error ? [...errors, error] : errors).slice(-KEPT_ERRORS)),
-      ])
+      const values = packEnded(ended)
       const { at, done } = front.link.gather('record', values, ended.length)
-      const there = new Set(await done)
-      return ended.map((_, i) => !there.has(at / ENDED + i))
+      const there = await done // few, if any
+      return ended.map((_, i) => !there.includes(at / ENDED + i))
     },
   }
 }
@@ -99,6 +91,17 @@ function createHolder(front: Front, o: { queue: string; worker: string }): Ledge
       free()
     },
   }
+}
+
+function packEnded(ended: readonly Ended[]): SqlValue[] {
+  const values: (string | number | null)[] = []
+  for (const { envelope, state, run, attempt, result, reason, error, errors = [] } of ended) {
+    const spent = state === 'dead' && !(reason && SPENT.includes(reason)) ? attempt - 1 : attempt
+    const kept = error ? [...errors, error].slice(-KEPT_ERRORS) : errors.slice(-KEPT_ERRORS)
+    packEnvelope(values, envelope)
+    values.push(state, run, spent, result ?? null, reason ?? null, kept.length === 0 ? '[]' : JSON.stringify(kept))
+  }
+  return values
 }
 
 const refused = (message: string) => new BrokerUnavailableError(message, { outcome: 'not-sent' })

@@ -15,20 +15,14 @@ export interface RareParts {
 
 export function packEnvelopes(envelopes: readonly Envelope[]): Packed {
   const values: (string | number | null)[] = []
-  for (const e of envelopes)
-    values.push(
-      e.id,
-      e.queue,
-      e.name,
-      e.body,
-      headersText(e.headers),
-      e.priority,
-      e.enqueuedAt,
-      e.keep.completed,
-      e.keep.dead,
-      rareOf(e),
-    )
+  for (const envelope of envelopes) packEnvelope(values, envelope)
   return values
+}
+
+/** Put its values behind those that are there. */
+export function packEnvelope(values: (string | number | null)[], e: Envelope): void {
+  const { id, queue, name, body, priority, enqueuedAt, keep } = e
+  values.push(id, queue, name, body, headersText(e.headers), priority, enqueuedAt, keep.completed, keep.dead, rareOf(e))
 }
 
 function headersText(headers: Envelope['headers']): string {
