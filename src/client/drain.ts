@@ -244,12 +244,28 @@ async function lookAt(from: Driver<any>, queues: readonly string[]): Promise<Dra
 
 /** What is written at one end and read at the other tells, whatever the URLs look like. */
 async function refuseSameStore(from: Driver<any>, to: Driver<any>): Promise<void> {
+  if (from.traits.remembers !== to.traits.remembers) return
+  const same = from === to || (await (from.traits.remembers ? haveOneState(from, to) : haveOneBroker(from, to)))
+  const what = from.traits.remembers ? 'store' : 'broker'
+  if (same) throw new ConfigurationError(`Source and destination are the same ${what}. Nothing was moved.`)
+}
+
+async function haveOneState({ state: one }: Driver<any>, { state: other }: Driver<any>): Promise<boolean> {
+  if (!one || !other) return false
   const key = `drain/${newId()}`
-  let same = from === to
-  if (from.traits.remembers && to.traits.remembers && from.state && to.state && !same) {
-    await from.state.set({ key, value: '', ttl: 60_000 })
-    same = (await to.state.get({ key })) !== undefined
-    await from.state.delete({ key })
+  await one.set({ key, value: '', ttl: 60_000 })
+  const same = (await other.get({ key })) !== undefined
+  await one.delete({ key })
+  return same
+}
+
+/** What such a broker keeps is the names of its queues. Jobs that come back to where they are taken would come for ever. */
+async function haveOneBroker({ broker: one }: Driver<any>, { broker: other }: Driver<any>): Promise<boolean> {
+  const name = `drain-${newId()}`
+  await one.declare({ name })
+  try {
+    return (await other.list()).includes(name)
+  } finally {
+    await one.remove({ queue: name })
   }
-  if (same) throw new ConfigurationError('Source and destination are the same store. Nothing was moved.')
 }

@@ -91,6 +91,18 @@ await describeRabbitmq('drain', (on) => {
     }, 240_000)
   })
 
+  it('is refused where both ends are one broker, whatever its URLs look like, and leaves nothing there', async () => {
+    const url = amqp()
+    const [from, to] = [await open(url), await open(url.replace('127.0.0.1', 'localhost'))]
+    await from.enqueueMany(mail, [1, 2, 3])
+    const refused = expect(drain({ from, to })).rejects
+    await refused.toMatchObject({ code: 'ERR_CONFIGURATION', message: expect.stringMatching(/same broker/) })
+    expect((await from.queues.stats('mail')).ready).toBe(3)
+    expect((await to.queues.list()).map(({ name }) => name)).toEqual(['mail'])
+    const elsewhere = await open(amqp())
+    expect(await drain({ from, to: elsewhere })).toMatchObject({ moved: 3 })
+  })
+
   it('of the delayed jobs only those of the queues that were asked for; the others wait on', async () => {
     const [from, to] = [await open(amqp()), await open(file('new.db'))]
     // More than RabbitMQ hands over at once.
