@@ -202,6 +202,7 @@ function sendAll(
   envelopes: readonly Envelope[],
   send: (chunk: readonly Envelope[]) => Promise<readonly Receipt[]>,
 ): Promise<readonly Receipt[]> {
+  if (envelopes.length === 0) return Promise.resolve([])
   if (envelopes.length > CHUNK) return inChunks(envelopes, send)
   return send(envelopes).catch((error: unknown) => {
     throw repeatable(error, envelopes)

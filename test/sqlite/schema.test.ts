@@ -56,7 +56,7 @@ describe('the schema', () => {
       DROP TABLE millrace_subscriptions; DROP TABLE millrace_events;
       DROP TRIGGER millrace_logs_end; DROP TABLE millrace_logs;
       DROP INDEX millrace_jobs_blocked; DROP INDEX millrace_jobs_suspects;
-      DROP INDEX millrace_jobs_hand; ALTER TABLE millrace_jobs DROP COLUMN hand_at;
+      DROP INDEX millrace_jobs_handing; DROP INDEX millrace_jobs_hand; ALTER TABLE millrace_jobs DROP COLUMN hand_at;
       ALTER TABLE millrace_jobs DROP COLUMN ticket;
       ALTER TABLE millrace_workers DROP COLUMN beat_at;
       DELETE FROM millrace_migrations WHERE version > 1`)

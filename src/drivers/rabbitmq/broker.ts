@@ -110,8 +110,8 @@ export function createBroker(o: BrokerParts): RabbitBroker {
     const deadline = performance.now() + o.timeout() - MARGIN
     const isDelayed = ({ envelope }: Job) => envelope.notBefore !== undefined && envelope.notBefore > now
     const delayed = jobs.some(isDelayed)
-    for (const { envelope, course } of jobs) checkFits(envelope, course, o.mostHeaders())
     if (delayed || jobs.some(({ envelope }) => !declarer.has(envelope.queue))) await declared(jobs, delayed, deadline)
+    for (const { envelope, course } of jobs) checkFits(envelope, course, o.mostHeaders())
     try {
       await publisher.send(unmade(jobs), { mandatory: true })
     } catch (error) {

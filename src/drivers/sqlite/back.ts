@@ -40,11 +40,6 @@ export interface Back {
   receive(turn: Turn): void
 }
 
-/**
- * For what no power cut makes worse: it ends the workers of this machine, so a beat, a claim or a start that it takes leaves a
- * job that nobody runs and that waits again; and a job that is not known to be with its broker is handed over once more.
- */
-const UNSYNCED = { synced: false }
 /** Before what must be written is tried again, in milliseconds. */
 const PAUSE_AFTER_ERROR = 500
 
@@ -147,13 +142,16 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
     },
   )
 
-  /** A transaction of its own for what lanes may take, unless one is coming anyway. */
+  /**
+   * A transaction of its own for what lanes may take, unless one is coming anyway. A power cut may take it, until the next beat:
+   * it ends the worker as well, and the job waits as if nobody had taken it.
+   */
   let coming = false
   function hungry(): void {
     if (coming || !connection || commits.inside) return
     coming = true
     commits
-      .write(() => (coming = false), 0, UNSYNCED)
+      .write(() => (coming = false), 0, 'soon')
       .catch((error: unknown) => {
         coming = false
         hooks.log('warn', `Could not take jobs: ${messageOf(error)} Trying again.`, {})
@@ -206,8 +204,9 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
       if (verb in writes) {
         if (verb === 'beat') return answer(n, await beat(args as BeatArgs))
         if (verb === 'leave') substitute.forget((args as { worker: string }).worker)
-        const how = verb === 'startArrivals' || verb === 'handed' ? UNSYNCED : undefined
-        return answer(n, await commits.write((tx) => writes[verb as keyof Writes](tx, args as never), rows, how))
+        // A job that is not known to be with its broker is handed over once more.
+        const durable = verb === 'handed' ? 'soon' : 'now'
+        return answer(n, await commits.write((tx) => writes[verb as keyof Writes](tx, args as never), rows, durable))
       }
       answer(n, await control[verb as keyof typeof control](args as never))
     } catch (error) {
@@ -223,7 +222,7 @@ export function createBack(o: BackOptions, engine: () => SqliteConstructor, post
   async function writeBeat(args: BeatArgs) {
     const info = { ...args.info, lockWaits: commits.lockWaits() }
     try {
-      return await commits.write((tx) => writes.beat(tx, { ...args, info }), 1, UNSYNCED)
+      return await commits.write((tx) => writes.beat(tx, { ...args, info }), 1, 'beat')
     } catch (error) {
       // It has looked at the others, but nobody could see it beat, nor it them: that was a gap.
       watches.delete(args.worker)

@@ -8,14 +8,19 @@ import { sqliteCode, type Db } from './engine.js'
 /** Runs inside the transaction, synchronously. Thrown errors roll only this operation back. */
 export type Operation<T> = (db: Db) => T
 
+/**
+ * `now`: before the write resolves. `soon`: with the next `now` or `beat`; so is what the companion does. `beat`: for its own
+ * sake it need not be, but it takes along what was to be soon.
+ */
+export type Durable = 'now' | 'soon' | 'beat'
+
 export interface Commits {
   /**
    * Resolves with what the operation gave once it is durable. Rejects when the lock cannot be had within the timeout.
    * @param rows about how many rows it writes
-   * @param o `synced: false`: it survives the death of the process at once, and a power cut only once something after it is
-   * durable. So is what the companion does, unless it comes with something that is synced.
+   * @param durable when it is to survive a power cut, too; the death of the process it survives at once. The default is `now`.
    */
-  write<T>(operation: Operation<T>, rows?: number, o?: { readonly synced: boolean }): Promise<T>
+  write<T>(operation: Operation<T>, rows?: number, durable?: Durable): Promise<T>
   /** A transaction runs right now, whose companion is still to come. */
   readonly inside: boolean
   lockWaits(): LockWaits
@@ -40,7 +45,7 @@ export interface Companion<C> {
 interface Write {
   readonly operation: Operation<unknown>
   readonly rows: number
-  readonly synced: boolean
+  readonly durable: Durable
   readonly since: number
 }
 
@@ -64,6 +69,10 @@ export function createCommits<C>(o: {
   let closed = false
   let inside = false
   let contendedAt = -Infinity
+  /** Something is not on the disk yet that is to be there soon. */
+  let behind = false
+  /** The companion did something in the last transaction. */
+  let took = false
   /** By the second in which they ended. */
   const waits = new Map<number, LockWaits>()
   const batcher = createBatcher<Write, unknown>({ maxBatch: MAX_ROWS, weigh: ({ rows }) => rows, flush })
@@ -125,7 +134,13 @@ export function createCommits<C>(o: {
 
   /** The log is written in order, so the next transaction that is synced takes one that is not along. */
   function atOnce(writes: readonly Write[], withCompanion: boolean): unknown[] {
-    if (!o.full || writes.some(({ synced }) => synced)) return transaction(writes, withCompanion)
+    const synced = writes.some(({ durable }) => durable === 'now' || (durable === 'beat' && behind))
+    const results = !o.full || synced ? transaction(writes, withCompanion) : unsynced(writes, withCompanion)
+    behind = !synced && (behind || took || writes.some(({ durable }) => durable === 'soon'))
+    return results
+  }
+
+  function unsynced(writes: readonly Write[], withCompanion: boolean): unknown[] {
     o.db().exec('PRAGMA synchronous = NORMAL') // between transactions: inside of one it is refused
     try {
       return transaction(writes, withCompanion)
@@ -148,6 +163,7 @@ export function createCommits<C>(o: {
       if (companion?.wanted) taken = companion.run(db)
       db.exec('COMMIT')
       inside = false
+      took = taken !== undefined
       if (taken !== undefined) companion?.committed(taken)
       return results
     } catch (error) {
@@ -163,9 +179,9 @@ export function createCommits<C>(o: {
   }
 
   return {
-    async write<T>(operation: Operation<T>, rows = 1, { synced } = { synced: true }): Promise<T> {
+    async write<T>(operation: Operation<T>, rows = 1, durable: Durable = 'now'): Promise<T> {
       if (closed) throw new ClientClosedError()
-      return (await batcher.add({ operation, rows, synced, since: performance.now() })) as T
+      return (await batcher.add({ operation, rows, durable, since: performance.now() })) as T
     },
     get inside() {
       return inside

@@ -144,6 +144,11 @@ const STEPS: readonly Step[] = [
     ALTER TABLE ${t.jobs} ADD COLUMN hand_at INTEGER;
     CREATE INDEX "${t.prefix}jobs_hand" ON ${t.jobs} (hand_at) WHERE hand_at IS NOT NULL;
   `,
+  // Of a job that waits, the worker is who hands it to that broker.
+  (t) => `
+    CREATE INDEX "${t.prefix}jobs_handing" ON ${t.jobs} (worker)
+      WHERE state = 'ready' AND worker IS NOT NULL AND hand_at IS NOT NULL;
+  `,
 ]
 
 /** The schema version that this code writes. */

@@ -33,10 +33,7 @@ export interface Settle {
 /** Reasons of death that a handler's run leads to; the others spend no attempt. */
 export const SPENT: readonly DeadReason[] = ['failed', 'invalid-output']
 
-export function createSettle(
-  t: Tables,
-  { maxCrashes, handingPatience }: Pick<OperationSettings, 'maxCrashes' | 'handingPatience'>,
-): Settle {
+export function createSettle(t: Tables, { maxCrashes }: Pick<OperationSettings, 'maxCrashes'>): Settle {
   // Found by the row, told apart by the id: SQLite may give the number of a deleted row to another job.
   const mine = `seq = ? AND id = ? AND run = ? AND state = 'active'`
   const letGo = `worker = NULL, start_written = 0, progress = NULL, note = NULL`
@@ -80,7 +77,9 @@ export function createSettle(
   const note = `UPDATE ${t.jobs} SET progress = coalesce(?, progress), note = coalesce(?, note) WHERE ${mine}`
   const held = `SELECT seq, id, run, start_written, cancelling, crashes FROM ${t.jobs} WHERE state = 'active' AND worker = ?`
   // Of a job that waits, `worker` is who is handing it to the broker.
-  const keeps = `UPDATE ${t.jobs} SET hand_at = ?, worker = NULL WHERE hand_at > ? AND hand_at <= ? AND worker = ? AND state = 'ready'`
+  const keeps = `
+    UPDATE ${t.jobs} INDEXED BY "${t.prefix}jobs_handing" SET hand_at = min(hand_at, ?), worker = NULL
+    WHERE worker = ? AND worker IS NOT NULL AND state = 'ready' AND hand_at IS NOT NULL`
   const suspect = `
     UPDATE ${t.jobs} SET state = 'ready', ${handAnew(t, 'due_at')}, suspect = max(suspect, ?), crashes = ?,
       holds_key = CASE WHEN ? THEN holds_key ELSE ${keyAgain} END, ${letGo}
@@ -129,7 +128,7 @@ export function createSettle(
         why === 'stop' ? null : why,
       ),
     takeBack(db, worker, { crashed, now }) {
-      db.run(keeps, now, now, now + handingPatience, worker)
+      db.run(keeps, now, worker)
       for (const job of db.all(held, worker)) {
         const r = { seq: Number(job['seq']), id: String(job['id']), run: Number(job['run']) }
         if (cancelled(db, r, now)) continue
