@@ -12,6 +12,7 @@ import { handle } from '../../src/worker/define.js'
 import { useFolder } from '../support/folder.js'
 import { startNode } from '../support/process.js'
 import { describeRabbitmq } from '../support/rabbitmq.js'
+import { clearDelays } from '../support/rabbitmq-places.js'
 
 const mail = defineTask('mail', { queue: 'mail', input: unchecked<number>() })
 const report = defineTask('report', { queue: 'reports', input: unchecked<number>() })
@@ -20,11 +21,19 @@ const HOUR = 3_600_000
 await describeRabbitmq('drain', (on) => {
   const folder = useFolder()
   const opened: Client[] = []
-  afterEach(() => Promise.all(opened.splice(0).map((client) => client.close({ grace: 0 }))))
+  afterEach(async () => {
+    await Promise.all(opened.splice(0).map((client) => client.close({ grace: 0 })))
+    await clearDelays(on, prefixes.splice(0))
+  })
 
   const file = (name: string) => `sqlite:${join(folder(), name)}`
-  let prefixes = 0
-  const amqp = () => `${on.url}?prefix=drain${process.pid}x${prefixes++}`
+  const prefixes: string[] = []
+  let made = 0
+  const amqp = () => {
+    const prefix = `drain${process.pid}x${made++}`
+    prefixes.push(prefix)
+    return `${on.url}?prefix=${prefix}`
+  }
   async function open(broker: string, store?: string): Promise<Client> {
     const client: Client =
       store === undefined ? await connect(broker, { log: SILENT }) : await connect({ broker, store }, { log: SILENT })

@@ -35,7 +35,7 @@ export function dialFailure(error: unknown, s: RabbitmqSettings, at: Host): Dial
   if (isTlsError(error)) return lasting(tlsTrouble(text, code, s, where))
   if (/ETIMEDOUT/.test(`${text} ${String(code)}`))
     return passing(
-      `${where} did not answer within ${s.connectTimeout} ms. Look whether the broker is overloaded, whether a firewall drops packets, and whether the port speaks ${s.tls ? 'AMQP over TLS' : 'AMQP without TLS'}.`,
+      `${where} did not answer within ${s.connectTimeout} ms. Look whether the broker is overloaded or out of file handles (rabbitmqctl status), whether a firewall drops packets, and whether the port speaks ${s.tls ? 'AMQP over TLS' : 'AMQP without TLS'}.`,
     )
   if (/frame size|Invalid frame|Unrecogni[sz]ed|Bad frame|unexpected frame|Frame on channel/i.test(text))
     return lasting(noAmqp(where, s))
