@@ -2,6 +2,9 @@
 import { afterEach, expect, it } from 'vitest'
 import { subscriptionTask } from '../../src/core/event.js'
 import type { Finding } from '../../src/driver/driver.js'
+import { connect } from '../../src/connect.js'
+import { defineTask } from '../../src/core/task.js'
+import { SILENT } from '../../src/testing/conformance/stage.js'
 import { guard } from '../../src/driver/guard.js'
 import { inspectRabbitmq } from '../../src/drivers/rabbitmq/inspect.js'
 import { rabbitmq } from '../../src/drivers/rabbitmq/index.js'
@@ -14,7 +17,7 @@ afterEach(async () => {
   for (const link of links.splice(0)) await link.close()
 })
 
-await describeRabbitmq('what the doctor finds', ({ settings }) => {
+await describeRabbitmq('what the doctor finds', ({ settings, url, names }) => {
   const linkFor = (purpose: string) => {
     const link = createLink({ purpose, settings, log: () => {} })
     links.push(link)
@@ -69,6 +72,25 @@ await describeRabbitmq('what the doctor finds', ({ settings }) => {
       })
     } finally {
       await driver.close()
+    }
+  })
+
+  it('a broker on which nothing is declared, and looking at it declares nothing', { timeout: 60_000 }, async () => {
+    const client = await connect(`${url}?prefix=doctor-looks`, { log: SILENT })
+    try {
+      expect(await client.queues.list()).toEqual([])
+      expect(await client.subscriptions.list()).toEqual([])
+      expect((await client.jobs.list({ states: ['dead'] })).jobs).toEqual([])
+      expect(await client.doctor()).toContainEqual(
+        expect.objectContaining({ message: expect.stringMatching(/Nothing is declared/) }),
+      )
+      const declared = await names()
+      const ours = [...(declared?.queues ?? []), ...(declared?.exchanges ?? [])].filter((one) => /looks/.test(one))
+      expect(ours).toEqual([])
+      await client.enqueue(defineTask('first')) // and then it does
+      expect((await client.queues.list()).map(({ name }) => name)).toEqual(['default'])
+    } finally {
+      await client.close()
     }
   })
 

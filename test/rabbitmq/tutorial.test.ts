@@ -2,6 +2,10 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { connect } from '../../src/connect.js'
+import { defineEvent } from '../../src/core/event.js'
+import { on } from '../../src/events/define.js'
+import { SILENT } from '../../src/testing/conformance/stage.js'
 import { startNode } from '../support/process.js'
 import { describeRabbitmq } from '../support/rabbitmq.js'
 
@@ -56,6 +60,19 @@ await describeRabbitmq('the tutorial', (rabbit) => {
     worker.process.kill('SIGTERM')
     await ends(worker)
   }, 120_000)
+
+  it('a subscription that was removed on the command line gets no more copies', async () => {
+    const client = await connect(rabbit.url, { log: SILENT })
+    try {
+      const worker = await client.work({ handlers: [on(defineEvent('picture.taken'), 'album', () => {})] })
+      await worker.stop()
+      await client.publish(defineEvent('picture.taken'))
+      expect(await ends(millrace('subscriptions', 'remove', 'album', '--yes'))).toMatch(/Removed album; 1 waiting job/)
+      expect(await client.subscriptions.list()).toEqual([])
+    } finally {
+      await client.close()
+    }
+  }, 60_000)
 
   it('what an operator does with a dead job', async () => {
     const worker = millrace('work', 'worker.ts')

@@ -90,8 +90,10 @@ async function remove(name: string, flags: RemoveFlags): Promise<void> {
     if (found === undefined && all.length > 0)
       throw new UsageError(`There is no subscription "${name}". There are: ${all.map((one) => one.name).join(', ')}.`)
     // Its own copies: its queue may have jobs of others, which stay.
-    const { jobs } = await partsOf(client).session.open()
-    const waiting = await jobs.count({ name: subscriptionTask(name), states: ['scheduled', 'ready'] })
+    const { jobs, traits } = await partsOf(client).session.open()
+    const waiting = traits.remembers
+      ? await jobs.count({ name: subscriptionTask(name), states: ['scheduled', 'ready'] })
+      : (found?.ready ?? 0) // all that such a broker can tell
     await confirm(`End subscription "${name}" and delete ${count(waiting, 'waiting job')} for good?`, flags.yes)
     const removed = await client.subscriptions.remove(name)
     if (flags.json) printJson({ name, count: removed })

@@ -208,7 +208,7 @@ export function createBroker(o: BrokerParts): RabbitBroker {
   return {
     sending,
     declare: ({ name }) => declarer.queue(name),
-    list: () => declarer.base().then(() => o.catalogue.queues()),
+    list: () => o.catalogue.queues(),
     async remove({ queue }) {
       await declarer.base()
       await declarer.admin(async (channel) => {

@@ -12,6 +12,8 @@ import { declareBase, declareDelays, declareQueue, type Declaring, type Names } 
 export interface Declarer {
   /** What all queues need. */
   base(): Promise<void>
+  /** This process has seen to the base before. */
+  hasBase(): boolean
   queue(name: string): Promise<void>
   /** This process has declared it before. */
   has(queue: string): boolean
@@ -100,11 +102,17 @@ export function createDeclarer(o: {
     if (counts) withSuspects.add(queue)
   }
 
-  const base = () => once('base', () => make((channel) => declareBase(channel, o.names())))
+  let based = false
+  const base = () =>
+    once('base', async () => {
+      await make((channel) => declareBase(channel, o.names()))
+      based = true
+    })
   return {
     admin,
     make,
     base,
+    hasBase: () => based,
     onQueue: (listener) => void listeners.push(listener),
     queue: (name) =>
       once(`queue ${name}`, async () => {
@@ -122,6 +130,7 @@ export function createDeclarer(o: {
     hasSuspects: (queue) => withSuspects.has(queue),
     forget(queue) {
       for (const key of queue === undefined ? [...done.keys()] : [`queue ${queue}`]) done.delete(key)
+      if (queue === undefined) based = false
       if (queue === undefined) queues.clear()
       else queues.delete(queue)
     },

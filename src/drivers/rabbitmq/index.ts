@@ -15,6 +15,7 @@ import { createLink } from './link.js'
 import { mostHeaders } from './message.js'
 import { settingsOf, type RabbitmqOptions } from './options.js'
 import { createPing } from './ping.js'
+import { countsOf } from './probe.js'
 import { createPublisher, UnroutedError, type Outgoing } from './publish.js'
 import { createReplies } from './replies.js'
 import { readStream } from './stream.js'
@@ -72,10 +73,17 @@ export function rabbitmq(options: RabbitmqOptions = {}): Driver {
       await publisher.send(messages, o)
     }
   }
+  const isThere = async (queue: string) =>
+    (await publishLink.use({ within: within() }, ({ connection }) => countsOf(connection, queue))) !== undefined
   const reading = (queue: () => string): Parameters<typeof createCatalogue>[0]['read'] => {
     return async (onMessage) => {
-      await declarer.base()
-      await readStream({ link: consumeLink, publisher, queue: queue(), within: within() }, onMessage)
+      try {
+        // Who only looks declares nothing.
+        if (!declarer.hasBase() && !(await isThere(queue()))) return
+        await readStream({ link: consumeLink, publisher, queue: queue(), within: within() }, onMessage)
+      } catch (error) {
+        throw refusalError(error, settings)
+      }
     }
   }
   const catalogue = createCatalogue({ names: () => names, read: reading(() => names.catalogue), send })
