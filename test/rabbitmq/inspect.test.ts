@@ -17,7 +17,8 @@ afterEach(async () => {
   for (const link of links.splice(0)) await link.close()
 })
 
-await describeRabbitmq('what the doctor finds', ({ settings, url, names }) => {
+await describeRabbitmq('what the doctor finds', (rabbit) => {
+  const { settings, url } = rabbit
   const linkFor = (purpose: string) => {
     const link = createLink({ purpose, settings, log: () => {} })
     links.push(link)
@@ -84,7 +85,7 @@ await describeRabbitmq('what the doctor finds', ({ settings, url, names }) => {
       expect(await client.doctor()).toContainEqual(
         expect.objectContaining({ message: expect.stringMatching(/Nothing is declared/) }),
       )
-      const declared = await names()
+      const declared = await rabbit.names()
       const ours = [...(declared?.queues ?? []), ...(declared?.exchanges ?? [])].filter((one) => /looks/.test(one))
       expect(ours).toEqual([])
       await client.enqueue(defineTask('first')) // and then it does
