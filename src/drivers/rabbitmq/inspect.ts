@@ -139,7 +139,6 @@ async function topology(connection: ChannelModel, o: InspectOptions): Promise<re
       },
     ]
   }
-  if (declared.queues.length + declared.subscriptions.length === 0) return [notSetUp(o)]
   const parts = [
     ...declared.queues.map((queue) => ({ label: queue, of: (carries ? levelsOf : queuesOf)(names, queue) })),
     ...declared.subscriptions.map((one) => ({ label: `subscription ${one}`, of: [names.subscription(one)] })),
