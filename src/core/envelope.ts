@@ -2,6 +2,8 @@
 
 /** Plain text headers. Names beginning with `millrace-` are ours; `traceparent` and `tracestate` follow W3C Trace Context. */
 export type HeaderMap = Readonly<Record<string, string>>
+/** Shared by all jobs that have none. */
+export const NO_HEADERS: HeaderMap = Object.freeze({})
 
 /** Until when a unique key is held. A number is milliseconds after enqueue, and at least until the job has finished. */
 export interface UniqueClaim {

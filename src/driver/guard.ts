@@ -15,6 +15,8 @@ export type Span = <T>(
   call: () => Promise<T>,
 ) => Promise<T>
 
+const plainSpan: Span = (_name, _attributes, call) => call()
+
 /** What `call` throws is a rejection. */
 function rejecting<T>(call: () => Promise<T>): Promise<T> {
   try {
@@ -23,8 +25,6 @@ function rejecting<T>(call: () => Promise<T>): Promise<T> {
     return Promise.reject(error as Error)
   }
 }
-
-const plainSpan: Span = (_name, _attributes, call) => call()
 
 /** @throws UnsupportedError (later, at the call) for whatever the driver's traits deny. */
 export function guard<Tx>(driver: StatefulDriver<Tx>, span?: Span): StatefulDriver<Tx>

@@ -1,11 +1,9 @@
 // What is written on a message of a pair: its ticket, by which a stale one is told from the one that counts.
-import type { Envelope, HeaderMap } from '../../core/envelope.js'
+import { NO_HEADERS, type Envelope } from '../../core/envelope.js'
 
 /** Header with the ticket of a message: its number, and a word behind it when the job is a suspect. */
 const TICKET_HEADER = 'millrace-ticket'
 const SUSPECT = ' suspect'
-/** Shared by all jobs that have none. */
-const NO_HEADERS: HeaderMap = Object.freeze({})
 
 /** The envelope as the broker gets it: with its ticket, and without what the store has seen to already. */
 export function messageFor(envelope: Envelope, ticket: number): Envelope {

@@ -12,8 +12,8 @@ import { declareBase, declareDelays, declareQueue, type Declaring, type Names } 
 export interface Declarer {
   /** What all queues need. */
   base(): Promise<void>
-  /** This process has seen to the base before. */
-  hasBase(): boolean
+  /** This process has seen to the base, or does so now. */
+  hasBase(): Promise<boolean>
   queue(name: string): Promise<void>
   /** This process has declared it before. */
   has(queue: string): boolean
@@ -102,17 +102,16 @@ export function createDeclarer(o: {
     if (counts) withSuspects.add(queue)
   }
 
-  let based = false
-  const base = () =>
-    once('base', async () => {
-      await make((channel) => declareBase(channel, o.names()))
-      based = true
-    })
+  const base = () => once('base', () => make((channel) => declareBase(channel, o.names())))
   return {
     admin,
     make,
     base,
-    hasBase: () => based,
+    hasBase: async () =>
+      (await done.get('base')?.then(
+        () => true,
+        () => false,
+      )) ?? false,
     onQueue: (listener) => void listeners.push(listener),
     queue: (name) =>
       once(`queue ${name}`, async () => {
@@ -130,7 +129,6 @@ export function createDeclarer(o: {
     hasSuspects: (queue) => withSuspects.has(queue),
     forget(queue) {
       for (const key of queue === undefined ? [...done.keys()] : [`queue ${queue}`]) done.delete(key)
-      if (queue === undefined) based = false
       if (queue === undefined) queues.clear()
       else queues.delete(queue)
     },

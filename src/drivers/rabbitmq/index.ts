@@ -79,7 +79,7 @@ export function rabbitmq(options: RabbitmqOptions = {}): Driver {
     return async (onMessage) => {
       try {
         // Who only looks declares nothing.
-        if (!declarer.hasBase() && !(await isThere(queue()))) return
+        if (!(await declarer.hasBase()) && !(await isThere(queue()))) return
         await readStream({ link: consumeLink, publisher, queue: queue(), within: within() }, onMessage)
       } catch (error) {
         throw refusalError(error, settings)

@@ -10,7 +10,7 @@
 // A message with a `type` and a JSON body is a job: its id is made up when it has none. What is no job says why (`Foreign`).
 import { isUtf8 } from 'node:buffer'
 import type { ConsumeMessage, Options } from 'amqplib'
-import type { Envelope } from '../../core/envelope.js'
+import { NO_HEADERS, type Envelope } from '../../core/envelope.js'
 import { KEPT_ERRORS, PayloadTooLargeError, type JobError } from '../../core/errors.js'
 import { newId } from '../../core/id.js'
 import { DEFAULT_PRIORITY } from '../../core/job.js'
@@ -253,9 +253,6 @@ function envelopeOf({ properties: p, content }: Message, queue: string, priority
     keep: keepOf(h[OURS.keep]),
   }
 }
-
-/** Shared by all jobs that have none. */
-const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({})
 
 function isEmpty(headers: object): boolean {
   for (const _ in headers) return false

@@ -1,5 +1,5 @@
 // A job in a worker's hands, made from the values of a claimed row.
-import type { Envelope, HeaderMap, UniqueClaim } from '../../core/envelope.js'
+import { NO_HEADERS, type Envelope, type HeaderMap, type UniqueClaim } from '../../core/envelope.js'
 import { LeaseLostError, type DeadReason, type JobError } from '../../core/errors.js'
 import {
   BLOCKED_FORGOTTEN,
@@ -49,8 +49,6 @@ interface Rare {
   readonly job_group: string | null
   readonly headers: string
 }
-
-const NO_HEADERS: HeaderMap = Object.freeze({})
 
 /** Place of the slot in a row. */
 const SLOT = ROW - 1
