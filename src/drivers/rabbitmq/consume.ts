@@ -9,6 +9,7 @@ import { answered } from './declare.js'
 import { RabbitDelivery, type Home, type Sending } from './delivery.js'
 import type { Link, Live } from './link.js'
 import { FRESH, deliveryCount, isForeign, type Foreign, type Unpacked } from './message.js'
+import { createReady, FOLLOWS, isMoreUrgent } from './ready.js'
 import { createTaps, type Sub, type Tap, type TapKind } from './taps.js'
 
 /** How long a message may lie here while nothing is taken. */
@@ -24,7 +25,6 @@ const SUSPECT_PAUSE = 25
 const NOBODY = 'nobody'
 /** A queue that was opened gives what it has within about so many milliseconds. */
 const FIRST_ANSWERS = 5
-const LOW_PATIENCE = 20
 /** After a channel was closed. */
 const PAUSE = 250
 /** A queue that is declared again while its deletion goes on can stop a whole RabbitMQ 3.10 for most of a minute. */
@@ -32,7 +32,6 @@ const PAUSE_OF_DELETED = 1_000
 const GIVE_BACK_AGAIN = 500
 /** A stop does not wait longer for a broker that takes no copies; it has the messages themselves back then. */
 const GIVE_BACK_WITHIN = 5_000
-const RANK: Readonly<Record<TapKind, number>> = { suspect: 0, high: 1, queue: 2, subscription: 2, low: 3 }
 
 export interface ConsumerParts {
   readonly link: Link
@@ -60,14 +59,11 @@ export async function startConsumer(o: ConsumeOptions, parts: ConsumerParts): Pr
   let stopped = false
   let channel: Channel | undefined
   let home: Home | undefined
-  let buffered = 0
-  const buffer: RabbitDelivery[][] = [[], [], [], []]
+  const ready = createReady()
   let staleTimer: NodeJS.Timeout | undefined
   let opening = false
   let beginning = 0
-  /** When a job of another level than the low one was handed over. */
-  let urgent = -Infinity
-  let lowTimer: NodeJS.Timeout | undefined
+  let followTimer: NodeJS.Timeout | undefined
   /** Not due yet, by a moment. */
   const early = new Map<RabbitDelivery, NodeJS.Timeout>()
   const moves = new Set<Promise<void>>()
@@ -88,6 +84,7 @@ export async function startConsumer(o: ConsumeOptions, parts: ConsumerParts): Pr
         `RabbitMQ gives no consumer of "${tap.queue}" since ${ms / 1000} s, and nothing of "${o.queue}" is worked here until it does. A queue without a leader is as still as that: look at it with rabbitmq-queues quorum_status ${tap.queue} --vhost ${parts.vhost}.`,
       ),
     onError: (error) => log('warn', `Could not consume from "${o.queue}": ${messageOf(error)}. Trying again.`),
+    onDone: hand,
   })
   const addTaps = () => {
     for (const tap of parts.taps()) if (!taps.all.some(({ queue }) => queue === tap.queue)) taps.add(tap)
@@ -126,10 +123,9 @@ export async function startConsumer(o: ConsumeOptions, parts: ConsumerParts): Pr
     const lost = home!.acks
     home = undefined
     taps.attach(undefined)
-    for (const list of buffer) list.length = 0
+    ready.clear()
     for (const timer of early.values()) clearTimeout(timer)
     early.clear()
-    buffered = 0
     lost.lose()
     handed = 0
     if (stopped) return letGo()
@@ -180,58 +176,68 @@ export async function startConsumer(o: ConsumeOptions, parts: ConsumerParts): Pr
     const wait =
       job.due === 0 && !suspect ? 0 : Math.max(job.due - Date.now() + CLOCK_STEPS, suspect ? SUSPECT_PAUSE : 0)
     if (wait > EARLY) return move(acks, () => delivery.putBack({ suspect }))
-    if (wait > 0) return waitFor(delivery, tap, wait)
-    keep(delivery, tap)
-    if (sub.unsettled >= sub.limit && prefetch > handed + buffered) openSoon()
+    if (wait > 0) return waitFor(delivery, wait)
+    keep(delivery)
+    if (sub.unsettled >= sub.limit && prefetch > handed) openSoon()
   }
 
   function left(delivery: RabbitDelivery): void {
     const { sub } = delivery
+    if (delivery.handed) {
+      handed -= 1
+      ready.left(delivery)
+    }
     sub.unsettled -= 1
     sub.passed += 1
     sub.tap.unsettled -= 1
-    if (delivery.handed) handed -= 1
   }
 
-  function waitFor(delivery: RabbitDelivery, tap: Tap, ms: number): void {
+  function waitFor(delivery: RabbitDelivery, ms: number): void {
     const go = () => {
-      if (early.delete(delivery)) keep(delivery, tap)
+      if (early.delete(delivery)) keep(delivery)
     }
     const due = () => {
       if (!delivery.suspect) return go()
       // Its own acknowledgement may be among those: were it lost with us, there would be two of it.
-      if (moves.size > 0) return waitFor(delivery, tap, SUSPECT_PAUSE)
+      if (moves.size > 0) return waitFor(delivery, SUSPECT_PAUSE)
       void channel?.cancel(NOBODY).then(go, () => {})
     }
     early.set(delivery, setTimeout(due, ms))
   }
 
-  function keep(delivery: RabbitDelivery, tap: Tap): void {
+  function keep(delivery: RabbitDelivery): void {
     delivery.since = performance.now()
-    buffer[RANK[tap.kind]]!.push(delivery)
-    buffered += 1
+    ready.push(delivery)
     hand()
   }
 
   function hand(): void {
-    while (handed < prefetch && buffered > 0 && !stopped && beginning === 0) {
-      const rank = buffer.findIndex((list) => list.length > 0)
-      // What follows upon a more urgent one may be on its way.
-      if (rank === RANK.low && performance.now() - urgent < LOW_PATIENCE) {
-        lowTimer ??= setTimeout(() => {
-          lowTimer = undefined
-          hand()
-        }, LOW_PATIENCE)
+    while (handed < prefetch && !stopped && beginning === 0) {
+      const kind = ready.first()
+      if (!kind) break
+      if (taps.all.some((tap) => !tap.sub && tap.kind !== 'suspect' && isMoreUrgent(tap.kind, kind))) {
+        openSoon() // nobody has asked for what is more urgent
         break
       }
-      if (rank !== RANK.low) urgent = performance.now()
-      const next = buffer[rank]!.shift()!
-      buffered -= 1
+      if (handed + ready.keptFrom(kind) >= prefetch) {
+        lookAgain()
+        break
+      }
+      const next = ready.take()
       handed += 1
       next.handed = true
       o.onDelivery(next)
     }
-    if (buffered > 0) staleTimer ??= setTimeout(giveBackStale, STALE)
+    if (ready.size > 0) staleTimer ??= setTimeout(giveBackStale, STALE)
+  }
+
+  /** When what was kept for the more urgent is kept no more. */
+  function lookAgain(): void {
+    followTimer ??= setTimeout(() => {
+      followTimer = undefined
+      hand()
+      openSoon()
+    }, FOLLOWS)
   }
 
   function settledSome(): void {
@@ -253,9 +259,12 @@ export async function startConsumer(o: ConsumeOptions, parts: ConsumerParts): Pr
     opening = true
     setImmediate(() => {
       opening = false
-      if (stopped || !channel || prefetch <= handed + buffered) return
-      const anew = taps.all.some(({ sub, busy }) => !sub && !busy)
-      taps.open(prefetch)
+      if (stopped || !channel || prefetch <= handed) return
+      const anew = taps.open(prefetch, (kind) => {
+        if (handed + ready.before(kind) + ready.keptFrom(kind) < prefetch) return true
+        lookAgain()
+        return false
+      })
       if (anew) void beginInOrder()
     })
   }
@@ -272,13 +281,13 @@ export async function startConsumer(o: ConsumeOptions, parts: ConsumerParts): Pr
   /** Nothing was taken for so long that others may be quicker. */
   function giveBackStale(): void {
     staleTimer = undefined
-    if (stopped || buffered === 0) return
+    if (stopped || ready.size === 0) return
     const patience = prefetch === 0 ? STALE_WHEN_CLOSED : STALE
     const now = performance.now()
-    const old = buffer.flat().filter((one) => now - one.since >= patience)
+    const old = ready.all().filter((one) => now - one.since >= patience)
     const closing = new Set(old.map((one) => one.sub.tap))
     for (const tap of closing) void emptyTap(tap)
-    if (buffered > 0) staleTimer ??= setTimeout(giveBackStale, patience)
+    if (ready.size > 0) staleTimer ??= setTimeout(giveBackStale, patience)
   }
 
   async function emptyTap(tap: Tap): Promise<void> {
@@ -290,12 +299,7 @@ export async function startConsumer(o: ConsumeOptions, parts: ConsumerParts): Pr
   function giveBack(which: (one: RabbitDelivery) => boolean): void {
     const mine = home?.acks
     if (!mine) return
-    for (const list of buffer) {
-      for (const one of list.filter(which)) move(mine, () => one.putBack({ suspect: one.suspect }))
-      const rest = list.filter((one) => !which(one))
-      buffered -= list.length - rest.length
-      list.splice(0, list.length, ...rest)
-    }
+    for (const one of ready.remove(which)) move(mine, () => one.putBack({ suspect: one.suspect }))
   }
 
   /** Nobody waits for it, so it is tried until it is done or the channel is gone. */
@@ -355,7 +359,7 @@ export async function startConsumer(o: ConsumeOptions, parts: ConsumerParts): Pr
       await closeTaps()
       for (const [delivery, timer] of early) {
         clearTimeout(timer)
-        keep(delivery, delivery.sub.tap)
+        keep(delivery)
       }
       early.clear()
       giveBack(() => true)

@@ -41,8 +41,8 @@ const SLOW = 10_000
 export interface Taps {
   readonly all: readonly Tap[]
   add(tap: { kind: TapKind; queue: string; subscription?: string }): void
-  /** Open what is closed, and give more to what has given all it may. */
-  open(prefetch: number): void
+  /** Open what is closed, and give more to what has given all it may. `true`: something was closed. */
+  open(prefetch: number, hasRoom: (kind: TapKind) => boolean): boolean
   /** Take nothing from it any more. */
   close(tap: Tap): Promise<void>
   /** The channel that they are on. */
@@ -59,6 +59,8 @@ export function createTaps(o: {
   onSlow(tap: Tap, ms: number): void
   /** It could not be opened; the channel is closed by then. */
   onError(error: unknown): void
+  /** A tap was opened or closed. */
+  onDone(): void
 }): Taps {
   const all: Tap[] = []
   let channel: Channel | undefined
@@ -84,7 +86,12 @@ export function createTaps(o: {
       .catch((error: unknown) => {
         if (channel === mine) o.onError(error)
       })
-      .finally(() => (tap.busy = false))
+      .finally(() => done(tap))
+  }
+
+  function done(tap: Tap): void {
+    tap.busy = false
+    o.onDone()
   }
 
   /** Subs whose queue went away before they were there. */
@@ -114,13 +121,17 @@ export function createTaps(o: {
         tap.unsettled = 0
       }
     },
-    open(prefetch) {
+    open(prefetch, hasRoom) {
+      let anew = false
       for (const tap of all) {
         if (tap.busy) continue
         if (tap.sub && tap.sub.unsettled < tap.sub.limit) continue
         const limit = limitOf(tap, prefetch)
-        if (limit > 0) openOne(tap, limit)
+        if (limit <= 0 || !hasRoom(tap.kind)) continue
+        anew ||= !tap.sub
+        openOne(tap, limit)
       }
+      return anew
     },
     async close(tap) {
       const mine = channel
@@ -130,7 +141,7 @@ export function createTaps(o: {
       tap.sub = undefined
       tap.busy = true
       const closing = mine.cancel(sub.tag).catch(() => {})
-      chain = chain.then(() => closing).finally(() => (tap.busy = false))
+      chain = chain.then(() => closing).finally(() => done(tap))
       await closing
     },
     async quiet() {

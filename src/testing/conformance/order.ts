@@ -1,4 +1,5 @@
 // P8: delay. P9: priority.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { handle } from '../../worker/define.js'
 import type { ConformanceCase } from './case.js'
 import { all, memory } from './needs.js'
@@ -6,6 +7,9 @@ import { assert, envelope, QUEUE, recordOf, until, type Hand } from './stage.js'
 import { other } from './tasks.js'
 
 const delays: ConformanceCase['needs'] & {} = (traits) => (traits.delay ? undefined : 'has no delays')
+
+/** A handler that is slower than a broker's next message. */
+const TAKES = 60
 
 async function take(hand: Hand, n: number): Promise<string[]> {
   const ids: string[] = []
@@ -93,6 +97,32 @@ export const orderCases: readonly ConformanceCase[] = [
       // Three levels are: above the default, the default, and below it.
       const low = driver.traits.priorities === 10 ? ['3/6', '0/1', '0/5'] : ['0/1', '0/5', '3/6']
       assert.deepEqual(order, ['9/2', '5/4', '4/0', '4/3', ...low])
+    },
+  },
+  {
+    promise: 'P9',
+    level: 'driver',
+    name: 'less urgent jobs do not slip in between more urgent ones that take their time',
+    needs: (traits) => (traits.priorities === 0 ? 'has no priorities' : undefined),
+    async run(stage) {
+      const driver = await stage.driver()
+      const hand = await stage.hand(driver, { prefetch: 1 })
+      const levels = ['9', '4', '1']
+      const envelopes = Array.from({ length: 24 }, (_, i) => levels[i % 3]!).map((level) =>
+        envelope({ priority: Number(level), body: level }),
+      )
+      await driver.broker.publish({ envelopes })
+      const order: string[] = []
+      for (const _ of envelopes) {
+        const delivery = await hand.next()
+        order.push(delivery.envelope.body)
+        await sleep(TAKES)
+        await delivery.ack()
+      }
+      // Whoever came first was in hand before the others were there.
+      const [first, ...rest] = order
+      assert.ok(levels.includes(first!))
+      assert.deepEqual(rest, rest.toSorted().toReversed())
     },
   },
   {
