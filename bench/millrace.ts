@@ -10,7 +10,9 @@ const PAGE = 1000
 interface MillraceOptions {
   readonly durability: string
   /** A database or broker, or one of each, for a measurement with files in this folder. */
-  targetIn(folder: string): string | { readonly broker: string; readonly store: string }
+  targetIn(
+    folder: string,
+  ): string | { readonly broker: string; readonly store: string; readonly history?: 'full' | 'final' }
   /** Where one place serves several folders: keeps them apart. */
   namespaceIn?(folder: string): string
   /** Default `true`. `false`: a broker alone, which can be asked for what waits and for what is dead, and for nothing else. */

@@ -33,14 +33,16 @@ const PLANNED = ['postgres:', 'postgresql:', 'redis:', 'rediss:', 'kafka:']
 /**
  * A client; synchronous, it dials at first use.
  * @param url `sqlite:jobs.db`, `memory:` or `amqp://…`; left out, the environment variables MILLRACE_URL and, where there is a
- * broker with a store, MILLRACE_STORE (and MILLRACE_HISTORY, `full` or `final`) at first use
+ * broker with a store, MILLRACE_STORE (and MILLRACE_HISTORY, `full` or `final`) at first use, and MILLRACE_NAMESPACE now,
+ * unless `o` has a `namespace`
  */
 export function createClient(url?: string, o?: ClientOptions): Client
 export function createClient<Tx = never>(target: Target<Tx>, o?: ClientOptions): Client<Tx>
 export function createClient<Tx>(target?: string | Target<Tx>, o: ClientOptions = {}): Client<Tx> {
   for (const url of isPair(target) ? [target.broker, target.store] : [target])
     if (typeof url === 'string') schemeOf(url)
-  return clientOn<Tx>(() => loadDriver<Tx>(target ?? targetFromEnvironment()), o)
+  const options = target === undefined ? { ...namespaceFromEnvironment(), ...o } : o
+  return clientOn<Tx>(() => loadDriver<Tx>(target ?? targetFromEnvironment()), options)
 }
 
 /** A client on the driver that `load` gives, which is called once, at first use. */
@@ -174,6 +176,11 @@ function targetFromEnvironment(): string | { broker: string; store: string; hist
 export function historyFromEnvironment(): { history?: 'full' | 'final' } {
   const { MILLRACE_HISTORY: history = '' } = process.env
   return history === '' ? {} : { history: history as 'full' | 'final' } // checked where it is used
+}
+
+function namespaceFromEnvironment(): Pick<ClientOptions, 'namespace'> {
+  const { MILLRACE_NAMESPACE: namespace = '' } = process.env
+  return namespace === '' ? {} : { namespace }
 }
 
 async function importWorker(url: URL): Promise<WorkerDefinition> {

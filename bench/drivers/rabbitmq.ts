@@ -34,19 +34,26 @@ export const rabbitmq: MeasuredDriver = {
   start: openService,
 }
 
-/** Every job is kept in a SQLite file, with its history and its result. */
-export const rabbitmqWithSqlite: MeasuredDriver = {
-  ...rabbitmq,
-  durabilities: ['full', 'normal'], // of the file; the queues are the same
-  cases: casesWith(0.7),
-  subject: ({ durability }) =>
-    millrace({
-      durability,
-      targetIn: (folder) => ({
-        broker: serviceUrl(),
-        store: `sqlite:${join(folder, 'jobs.db')}?durability=${durability}`,
+/** Every job is kept in a SQLite file, with its result. @param history how much is written of it */
+function withSqlite(history: 'full' | 'final'): MeasuredDriver {
+  return {
+    ...rabbitmq,
+    durabilities: ['full', 'normal'], // of the file; the queues are the same
+    cases: casesWith(0.7),
+    subject: ({ durability }) =>
+      millrace({
+        durability,
+        targetIn: (folder) => ({
+          broker: serviceUrl(),
+          store: `sqlite:${join(folder, 'jobs.db')}?durability=${durability}`,
+          history,
+        }),
+        namespaceIn: namespaceOf,
       }),
-      namespaceIn: namespaceOf,
-    }),
-  versions: () => ({ amqplib: versionOf('amqplib'), ...sqliteVersions() }),
+    versions: () => ({ amqplib: versionOf('amqplib'), ...sqliteVersions() }),
+  }
 }
+
+export const rabbitmqWithSqlite: MeasuredDriver = withSqlite('full')
+/** Only how it ended. */
+export const rabbitmqWithSqliteFinal: MeasuredDriver = withSqlite('final')

@@ -6,6 +6,7 @@ import { UsageError } from './fail.js'
 export interface GlobalFlags {
   readonly url?: string
   readonly store?: string
+  readonly namespace?: string
   readonly envFile?: string
   readonly json?: boolean
   readonly verbose?: boolean

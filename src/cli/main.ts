@@ -32,6 +32,7 @@ function createProgram(): Command {
     .helpCommand('help [command]', 'print the help of a command')
     .option('--url <url>', 'where the jobs are: sqlite:jobs.db, amqp://localhost (default: MILLRACE_URL)')
     .option('--store <url>', 'the store beside a broker, such as sqlite:jobs.db (default: MILLRACE_STORE)')
+    .option('--namespace <name>', 'the jobs of this namespace (default: MILLRACE_NAMESPACE, or none)')
     .option('--env-file <file>', 'read environment variables from a file first')
     .option('--json', 'print JSON, one value on a line')
     .option('--verbose', 'print the stack of errors, and debug lines')

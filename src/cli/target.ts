@@ -13,9 +13,9 @@ export interface DialOptions {
   /** Make the file and its schema when they are not there. Commands that only look or enqueue must not. */
   readonly create: boolean
   readonly log?: Logger
-  /** `false`: MILLRACE_STORE is not meant. */
+  /** `false`: MILLRACE_STORE and MILLRACE_NAMESPACE are not meant. */
   readonly environment?: boolean
-  /** Apart from the jobs of everybody else. */
+  /** Instead of the one that the user gave. */
   readonly namespace?: string
   /** How long a write may go unanswered, in milliseconds; the client's default where left out. */
   readonly publishTimeout?: number
@@ -44,10 +44,11 @@ export async function dial(flags: GlobalFlags, o: DialOptions): Promise<Client> 
     throw new UsageError(`"${url}" lives in one process, so this command would see nothing. Give --url sqlite:FILE.`)
   const broker = await checkedUrl(url, o.create)
   const { createClient, historyFromEnvironment } = await import('../connect.js')
+  const namespace = o.namespace ?? namespaceOf(flags, o.environment !== false)
   const options = {
     migrate: o.create,
     ...(o.log && { log: o.log }),
-    ...(o.namespace !== undefined && { namespace: o.namespace }),
+    ...(namespace !== undefined && { namespace }),
     ...(o.publishTimeout !== undefined && { publishTimeout: o.publishTimeout }),
   }
   const client =
@@ -105,9 +106,14 @@ export function databaseOf(flags: GlobalFlags): string {
 export function placeOf(flags: GlobalFlags): Readonly<Record<string, string>> {
   const url = databaseOf(flags)
   const store = storeOf(flags)
-  if (store !== '') return { broker: url, store: withoutSecret(store) }
-  return /^amqps?:/.test(url) ? { broker: url } : { database: url }
+  const namespace = namespaceOf(flags, true)
+  const within = namespace === undefined ? {} : { namespace }
+  if (store !== '') return { broker: url, store: withoutSecret(store), ...within }
+  return { ...(/^amqps?:/.test(url) ? { broker: url } : { database: url }), ...within }
 }
+
+const namespaceOf = (flags: GlobalFlags, environment: boolean) =>
+  flags.namespace ?? ((environment && process.env['MILLRACE_NAMESPACE']) || undefined)
 
 const storeOf = (flags: GlobalFlags) => flags.store || process.env['MILLRACE_STORE'] || ''
 

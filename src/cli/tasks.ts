@@ -21,6 +21,11 @@ export interface KnownTask {
   readonly assumedQueue?: string
 }
 
+/** Whether it can be asked for jobs that wait, run or are done: a broker without a store cannot. */
+export async function remembers(client: Client): Promise<boolean> {
+  return (await partsOf(client).session.open()).traits.remembers
+}
+
 /**
  * @param o what stands in for the store's knowledge on a broker without one: there the task is taken as it is given
  * @throws UsageError when no worker has declared the task in this store

@@ -62,7 +62,7 @@ function deadJobs({ deadLetters }: Driver<any>, refuse: Refuse): Jobs {
     blocked === undefined
   const list: Jobs['list'] = async ({ states, ...q }) => {
     if (!deadLetters) return refuse('list jobs')
-    if (!onlyDead({ ...q, ...(states && { states }) })) return refuse("list jobs that are not dead (state 'dead')")
+    if (!onlyDead({ ...q, ...(states && { states }) })) return refuse("list jobs in other states than 'dead'")
     return states?.length === 0 ? { jobs: [] } : deadLetters.list(q)
   }
   return {
@@ -88,7 +88,7 @@ function deadJobs({ deadLetters }: Driver<any>, refuse: Refuse): Jobs {
       if (to === 'cancelled') return refuse('cancel jobs')
       const verb = to === 'ready' ? 'retry' : 'delete'
       if (!deadLetters) return refuse(`${verb} jobs`)
-      if (!onlyDead({ ...q, ...(states && { states }) })) return refuse(`${verb} jobs that are not dead (state 'dead')`)
+      if (!onlyDead({ ...q, ...(states && { states }) })) return refuse(`${verb} jobs in other states than 'dead'`)
       return states?.length === 0 ? { moved: [] } : deadLetters.move({ ...q, to })
     },
     prune: async () => 0,

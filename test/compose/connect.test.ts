@@ -1,7 +1,7 @@
 // A client on a broker and a store: given to connect(), or named by the environment.
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
-import { connect, createClient } from '../../src/connect.js'
+import { connect, createClient, type Client } from '../../src/connect.js'
 import { defineTask } from '../../src/core/task.js'
 import { compose } from '../../src/driver/compose.js'
 import { memory } from '../../src/drivers/memory/index.js'
@@ -15,6 +15,7 @@ afterEach(() => {
   delete process.env['MILLRACE_URL']
   delete process.env['MILLRACE_STORE']
   delete process.env['MILLRACE_HISTORY']
+  delete process.env['MILLRACE_NAMESPACE']
 })
 
 test('a broker by its driver and a store by its URL: enqueued, worked, and found in the store', async () => {
@@ -69,4 +70,24 @@ test('a wrong part is refused by name', async () => {
   expect(() => compose({ broker: bareMemory(), store })).toThrow(/memory driver cannot keep the books/)
   expect(() => createClient({ broker: 'nonsense', store: 'memory:' })).toThrow(/"nonsense" is no URL/)
   await expect(connect({ broker: bareMemory(), store: 'memory:', histry: 'full' } as never)).rejects.toThrow(/"histry"/)
+})
+
+test('MILLRACE_NAMESPACE keeps apart what goes where MILLRACE_URL says, unless another is given', async () => {
+  const url = `sqlite:${join(folder(), 'jobs.db')}`
+  process.env['MILLRACE_URL'] = url
+  process.env['MILLRACE_NAMESPACE'] = 'billing'
+  const inside = await connect()
+  const { id } = await inside.enqueue(task)
+  const jobsOf = async (client: Client) => (await client.jobs.list({})).jobs.map((job) => job.id)
+  expect(await jobsOf(inside)).toEqual([id])
+  await inside.close()
+  for (const client of [await connect(url), await connect(undefined, { namespace: 'other' })]) {
+    expect(await jobsOf(client)).toEqual([])
+    await client.close()
+  }
+  const again = await connect(url, { namespace: 'billing' })
+  expect(await jobsOf(again)).toEqual([id])
+  await again.close()
+  process.env['MILLRACE_NAMESPACE'] = 'no name'
+  expect(() => createClient()).toThrow(/namespace/)
 })

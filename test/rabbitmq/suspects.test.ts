@@ -9,8 +9,11 @@ import { describeRabbitmq } from '../support/rabbitmq.js'
 await describeRabbitmq('suspects', (rabbitmq) => {
   let here: Site
   const proxies: Proxy[] = []
+  /** What the drivers of this test have logged. */
+  let said: string[] = []
   beforeEach(async () => {
     here = await site(rabbitmq)
+    said = []
   })
   afterEach(async () => {
     await here.end()
@@ -21,7 +24,7 @@ await describeRabbitmq('suspects', (rabbitmq) => {
   async function mortal() {
     const proxy = await startProxy(rabbitmq.settings.hosts[0]!)
     proxies.push(proxy)
-    const driver = await here.driver({ hosts: `127.0.0.1:${proxy.port}` })
+    const driver = await here.driver({ hosts: `127.0.0.1:${proxy.port}`, said })
     return { driver, kill: () => proxy.away() }
   }
 
@@ -76,6 +79,9 @@ await describeRabbitmq('suspects', (rabbitmq) => {
       const { jobs } = await operator.deadLetters!.list({ limit: 10 })
       expect(jobs).toMatchObject([
         { envelope: { id: poison.id, queue: 'q' }, reason: 'crashed', state: 'dead', crashes: 3 },
+      ])
+      expect(said.filter((line) => line.startsWith('The job is dead'))).toEqual([
+        'The job is dead: The process that ran it died 3 times.',
       ])
       expect(new Set(done)).toEqual(new Set(innocents.map(({ id }) => id)))
       await operator.deadLetters!.move({ ids: [poison.id], to: 'ready', limit: 1 })

@@ -60,10 +60,11 @@ async function drain(flags: Flags): Promise<void> {
   )
 }
 
-function end({ json, verbose }: Flags, url: string, store: string | undefined): GlobalFlags {
+function end({ namespace, json, verbose }: Flags, url: string, store: string | undefined): GlobalFlags {
   return {
     url,
     ...(store !== undefined && { store }),
+    ...(namespace !== undefined && { namespace }),
     ...(json !== undefined && { json }),
     ...(verbose !== undefined && { verbose }),
   }

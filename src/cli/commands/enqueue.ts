@@ -102,6 +102,7 @@ async function send(client: Client, task: Task, input: unknown, flags: Flags): P
   const result = await resultOf(job, flags.timeout)
   if (flags.json) printJson({ id: job.id, duplicate: job.duplicate, result })
   else if (result !== undefined) printJson(result)
+  else remark('The job is completed; it has no result.')
 }
 
 /** From here on the job exists: whatever goes wrong is no wrong use. */

@@ -149,11 +149,23 @@ function filterOf(flags: Flags): JobFilter {
 async function listJobs(flags: Flags): Promise<void> {
   const filter = filterOf(flags)
   const { limit, cursor } = flags
-  const page = await withClient(flags, { create: false }, (client) =>
-    client.jobs.list({ ...filter, ...(limit !== undefined && { limit }), ...(cursor !== undefined && { cursor }) }),
-  )
+  const { remembers } = await import('../tasks.js')
+  const { page, onlyDead } = await withClient(flags, { create: false }, async (client) => {
+    const isBare = filter.states === undefined && !(await remembers(client))
+    const which = { ...filter, ...(isBare && { states: ['dead' as const] }) }
+    return {
+      page: await client.jobs.list({
+        ...which,
+        ...(limit !== undefined && { limit }),
+        ...(cursor !== undefined && { cursor }),
+      }),
+      onlyDead: isBare,
+    }
+  })
+  if (onlyDead) remark('note: this broker has no store, so only jobs that are dead can be listed.')
   if (flags.json) page.jobs.forEach((job) => printJson(job))
   else if (page.jobs.length > 0) printTable(JOB_COLUMNS, page.jobs)
+  else if (onlyDead) remark(Object.keys(filter).length === 0 ? 'No job is dead.' : 'No dead job matches.')
   else remark(Object.keys(filter).length === 0 ? 'There are no jobs.' : 'No job matches.')
   if (page.cursor !== undefined) remark(`There may be more: go on with --cursor ${page.cursor}`)
 }

@@ -48,11 +48,22 @@ export function addQueues(program: Command): void {
 }
 
 async function listQueues(flags: GlobalFlags): Promise<void> {
-  const queues = await withClient(flags, { create: false }, (client) => client.queues.list())
+  const { remembers } = await import('../tasks.js')
+  const { queues, complete } = await withClient(flags, { create: false }, async (client) => ({
+    queues: await client.queues.list(),
+    complete: await remembers(client),
+  }))
+  if (!complete)
+    remark(
+      'note: this broker has no store, so only what waits to be taken is counted. `jobs list` shows the dead, `doctor --deep` what is delayed.',
+    )
   if (flags.json) return queues.forEach((queue) => printJson(queue))
   if (queues.length === 0) return remark('There are no queues yet. A worker or `millrace setup` makes them.')
-  printTable(COLUMNS, queues)
+  printTable(complete ? COLUMNS : COLUMNS.filter(({ title }) => OF_EVERY_BROKER.includes(title)), queues)
 }
+
+/** What a broker without a store can tell. */
+const OF_EVERY_BROKER: readonly string[] = ['NAME', 'READY']
 
 const COLUMNS: readonly Column<QueueInfo>[] = [
   { title: 'NAME', text: (queue) => queue.name },

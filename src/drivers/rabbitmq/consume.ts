@@ -167,8 +167,11 @@ export async function startConsumer(o: ConsumeOptions, parts: ConsumerParts): Pr
       // Without an id of its own it would be another job each time that it comes.
       if (!message.properties.messageId) return move(acks, () => delivery.putBack({ suspect }))
     } else {
-      if (suspect && delivery.crashes >= parts.maxCrashes)
-        return move(acks, () => delivery.dead({ reason: 'crashed', error: crashError(delivery) }))
+      if (suspect && delivery.crashes >= parts.maxCrashes) {
+        const error = crashError(delivery)
+        log('warn', `The job is dead: ${error.message}`, { job: delivery.envelope.id })
+        return move(acks, () => delivery.dead({ reason: 'crashed', error }))
+      }
       // Somebody had it in hand when he died, or only held it ready: nobody can tell, so it runs where it can do no harm. A
       // suspect goes there anew, with its crashes written down and the broker's own count at 0.
       if (count > 0) return move(acks, () => delivery.putBack({ suspect: true }))

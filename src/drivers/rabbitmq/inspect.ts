@@ -30,6 +30,14 @@ interface Line {
   readonly consumers: number
 }
 
+/** What was declared, and what of it is not there. */
+interface Completeness {
+  readonly lost: readonly string[]
+  readonly unsure: readonly string[]
+  readonly queues: number
+  readonly subscriptions: number
+}
+
 /** Below this, a long header of a job does not fit into a frame. */
 const SMALL_FRAME = 65_536
 
@@ -145,11 +153,16 @@ async function topology(connection: ChannelModel, o: InspectOptions): Promise<re
   ]
   const lines: Line[] = []
   const missing: string[] = []
+  /** A pair has no queue of suspects, and from here it cannot be seen whether this is the broker of one. */
+  const unsure: string[] = []
   for (const part of parts) {
+    let there = 0
     let [messages, consumers] = [0, 0]
     for (const queue of part.of) {
       const counts = await countsOf(connection, queue)
-      if (!counts) missing.push(queue)
+      if (counts) there += 1
+      else if (there === part.of.length - 1 && queue === names.suspect(part.label)) unsure.push(queue)
+      else missing.push(queue)
       messages += counts?.messages ?? 0
       consumers += counts?.consumers ?? 0
       if (deep && counts) lines.push({ label: queue, ...counts })
@@ -160,18 +173,26 @@ async function topology(connection: ChannelModel, o: InspectOptions): Promise<re
   const aside = await countsOf(connection, names.aside)
   const lost = [...missing, ...(unrouted ? [] : [names.unrouted]), ...(aside ? [] : [names.aside])]
   return [
-    complete(lost, declared.queues.length, declared.subscriptions.length),
-    served(lines, carries),
+    complete({ lost, unsure, queues: declared.queues.length, subscriptions: declared.subscriptions.length }),
+    served(lines, o),
     leftOver('rabbitmq-unrouted', unrouted?.messages ?? 0, names.unrouted, UNROUTED),
     leftOver('rabbitmq-aside', aside?.messages ?? 0, names.aside, ASIDE),
     ...(deep ? [await delayed(connection, names)] : []),
   ]
 }
 
-function complete(missing: readonly string[], queues: number, subscriptions: number): Finding {
+function complete({ lost, unsure, queues, subscriptions }: Completeness): Finding {
   const code = 'rabbitmq-topology'
   const sharing = subscriptions === 0 ? '' : ` and ${counted(subscriptions, 'subscription')} that share one`
-  if (missing.length === 0)
+  if (lost.length === 0 && unsure.length > 0)
+    return {
+      code,
+      level: 'warning',
+      message: `There is no ${unsure.join(', ')}`,
+      advice:
+        'If these queues belong to a broker with a store, all is well, and the doctor needs the store as well (--store, or MILLRACE_STORE). Else somebody has deleted them: restart the workers, which declare them again.',
+    }
+  if (lost.length === 0)
     return {
       code,
       level: 'ok',
@@ -180,12 +201,12 @@ function complete(missing: readonly string[], queues: number, subscriptions: num
   return {
     code,
     level: 'error',
-    message: `Somebody has deleted ${missing.join(', ')}`,
+    message: `Somebody has deleted ${[...lost, ...unsure].join(', ')}`,
     advice: 'Restart the workers, or run millrace setup: both declare it again. What was in it is lost.',
   }
 }
 
-function served(lines: readonly Line[], carries: boolean): Finding {
+function served(lines: readonly Line[], { carries, settings }: InspectOptions): Finding {
   const code = 'rabbitmq-queues'
   const facts = Object.fromEntries(
     lines.map(({ label, messages, consumers }) => [label, `${messages} waiting, consumers: ${consumers}`]),
@@ -203,7 +224,7 @@ function served(lines: readonly Line[], carries: boolean): Finding {
     code,
     level: 'warning',
     message: `Something waits, and nobody takes it: ${left.map(({ label, messages }) => `${label} (${messages})`).join(', ')}`,
-    advice: 'Start a worker for it, or see why none is connected: rabbitmqctl list_consumers',
+    advice: `Start a worker for it, or see why none is connected: rabbitmqctl list_consumers -p ${settings.vhost}`,
     facts,
   }
 }

@@ -30,7 +30,7 @@ export function createReads(t: Tables) {
 }
 
 export function createWrites(t: Tables, settings: OperationSettings, hooks: Hooks) {
-  const settle = createSettle(t, settings)
+  const settle = createSettle(t, settings, (message, job) => hooks.log('warn', `The job is dead: ${message}`, { job }))
   const publish = createPublish(t, hooks)
   return {
     publish,

@@ -33,7 +33,12 @@ export interface Settle {
 /** Reasons of death that a handler's run leads to; the others spend no attempt. */
 export const SPENT: readonly DeadReason[] = ['failed', 'invalid-output']
 
-export function createSettle(t: Tables, { maxCrashes }: Pick<OperationSettings, 'maxCrashes'>): Settle {
+/** @param onBuried hears of jobs that are dead because their process died with them too often */
+export function createSettle(
+  t: Tables,
+  { maxCrashes }: Pick<OperationSettings, 'maxCrashes'>,
+  onBuried: (message: string, id: string) => void = () => {},
+): Settle {
   // Found by the row, told apart by the id: SQLite may give the number of a deleted row to another job.
   const mine = `seq = ? AND id = ? AND run = ? AND state = 'active'`
   const letGo = `worker = NULL, start_written = 0, progress = NULL, note = NULL`
@@ -137,6 +142,7 @@ export function createSettle(t: Tables, { maxCrashes }: Pick<OperationSettings, 
           const message = `The process that ran this job died ${crashes} times, the last time in worker ${worker}.`
           const error = { name: 'WorkerCrashed', message, at: now }
           settle.dead(db, r, { reason: 'crashed', error, now })
+          onBuried(message, r.id)
           db.run(`UPDATE ${t.jobs} SET crashes = ? WHERE seq = ?`, crashes, r.seq)
         } else db.run(suspect, crashed ? 1 : 0, crashes, crashed ? 1 : 0, r.seq, r.id, r.run)
       }
