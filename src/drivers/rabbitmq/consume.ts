@@ -8,7 +8,7 @@ import { createAcks, type Acks } from './acks.js'
 import { answered } from './declare.js'
 import { RabbitDelivery, type Home, type Sending } from './delivery.js'
 import type { Link, Live } from './link.js'
-import { FRESH, deliveryCount, isForeign, type Foreign, type Unpacked } from './message.js'
+import { NO_JOB, deliveryCount, isForeign, type Foreign, type Unpacked } from './message.js'
 import { createReady, FOLLOWS, isMoreUrgent } from './ready.js'
 import { createTaps, type Sub, type Tap, type TapKind } from './taps.js'
 
@@ -84,11 +84,18 @@ export async function startConsumer(o: ConsumeOptions, parts: ConsumerParts): Pr
         `RabbitMQ gives no consumer of "${tap.queue}" since ${ms / 1000} s, and nothing of "${o.queue}" is worked here until it does. A queue without a leader is as still as that: look at it with rabbitmq-queues quorum_status ${tap.queue} --vhost ${parts.vhost}.`,
       ),
     onError: (error) => log('warn', `Could not consume from "${o.queue}": ${messageOf(error)}. Trying again.`),
+    onMore(tap, jobs) {
+      // Where nothing lies ready yet, `beginInOrder` waits for the first answers, but not for long: what is low can wait.
+      if (tap.sub || tap.kind === 'queue' || ready.size > ready.before(tap.kind)) ready.expect(tap, jobs)
+    },
     onDone: hand,
   })
   const addTaps = () => {
     for (const tap of parts.taps()) if (!taps.all.some(({ queue }) => queue === tap.queue)) taps.add(tap)
   }
+
+  /** Jobs are still to come from it. */
+  const isTap = ({ queue }: Tap) => parts.taps().some((one) => one.queue === queue)
 
   /** A queue that was deleted is there again a little later; declared at once it might never answer. */
   async function healQueue(): Promise<void> {
@@ -97,6 +104,7 @@ export async function startConsumer(o: ConsumeOptions, parts: ConsumerParts): Pr
     while (!stopped && channel === mine && mine) {
       try {
         await parts.declare({ again: true })
+        taps.found(isTap)
         return openSoon()
       } catch (error) {
         log('warn', `Could not declare "${o.queue}" again: ${messageOf(error)}. Trying again.`)
@@ -112,6 +120,7 @@ export async function startConsumer(o: ConsumeOptions, parts: ConsumerParts): Pr
     mine.on('close', () => down(mine, live))
     if (stopped) return void mine.close().catch(() => {})
     channel = mine
+    taps.found(() => true) // else the channel is closed at once, and they are declared again
     home = { sending: parts.sending, acks: createAcks(mine, settledSome), carried: parts.carries, left }
     taps.attach(mine)
     openSoon()
@@ -139,6 +148,7 @@ export async function startConsumer(o: ConsumeOptions, parts: ConsumerParts): Pr
     if (stopped || channel || link.live !== live) return
     try {
       await parts.declare({ again: true })
+      taps.found(isTap)
       if (!channel && link.live === live) await up(live)
     } catch (error) {
       log('warn', `Could not consume from "${o.queue}" again: ${messageOf(error)}. Trying again.`)
@@ -152,7 +162,8 @@ export async function startConsumer(o: ConsumeOptions, parts: ConsumerParts): Pr
     const job = parts.unpack(message, tap)
     const count = deliveryCount(message)
     const foreign = isForeign(job)
-    const delivery = new RabbitDelivery(mine, sub, message.fields.deliveryTag, foreign ? FOREIGN : job, count)
+    ready.came(tap)
+    const delivery = new RabbitDelivery(mine, sub, message.fields.deliveryTag, foreign ? NO_JOB : job, count)
     const { acks } = mine
     acks.add(delivery)
     if (foreign) {
@@ -179,8 +190,8 @@ export async function startConsumer(o: ConsumeOptions, parts: ConsumerParts): Pr
     const wait =
       job.due === 0 && !suspect ? 0 : Math.max(job.due - Date.now() + CLOCK_STEPS, suspect ? SUSPECT_PAUSE : 0)
     if (wait > EARLY) return move(acks, () => delivery.putBack({ suspect }))
-    if (wait > 0) return waitFor(delivery, wait)
-    keep(delivery)
+    if (wait > 0) waitFor(delivery, wait)
+    else keep(delivery)
     if (sub.unsettled >= sub.limit && prefetch > handed) openSoon()
   }
 
@@ -218,7 +229,7 @@ export async function startConsumer(o: ConsumeOptions, parts: ConsumerParts): Pr
     while (handed < prefetch && !stopped && beginning === 0) {
       const kind = ready.first()
       if (!kind) break
-      if (taps.all.some((tap) => !tap.sub && tap.kind !== 'suspect' && isMoreUrgent(tap.kind, kind))) {
+      if (taps.all.some((tap) => isMoreUrgent(tap.kind, kind) && tap.kind !== 'suspect' && taps.wants(tap, prefetch))) {
         openSoon() // nobody has asked for what is more urgent
         break
       }
@@ -379,19 +390,4 @@ function crashError(delivery: RabbitDelivery) {
     message: `The process that ran it died ${delivery.crashes} times.`,
     at: Date.now(),
   }
-}
-
-const FOREIGN: Unpacked = {
-  envelope: {
-    id: '',
-    queue: '',
-    name: '',
-    body: '',
-    headers: {},
-    priority: 4,
-    enqueuedAt: 0,
-    keep: { completed: 0, dead: 0 },
-  },
-  course: FRESH,
-  due: 0,
 }

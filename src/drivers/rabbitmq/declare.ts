@@ -129,8 +129,9 @@ export function createDeclarer(o: {
     hasSuspects: (queue) => withSuspects.has(queue),
     forget(queue) {
       for (const key of queue === undefined ? [...done.keys()] : [`queue ${queue}`]) done.delete(key)
-      if (queue === undefined) queues.clear()
-      else queues.delete(queue)
+      for (const known of [queues, withSuspects])
+        if (queue === undefined) known.clear()
+        else known.delete(queue)
     },
   }
 }

@@ -329,3 +329,19 @@ export function deliveryCount(message: Message): number {
   const headers = message.properties.headers as Record<string, unknown> | undefined
   return headers === undefined ? 0 : (numberOf(headers['x-delivery-count']) ?? 0)
 }
+
+/** Of a message that is none of ours. */
+export const NO_JOB: Unpacked = {
+  envelope: {
+    id: '',
+    queue: '',
+    name: '',
+    body: '',
+    headers: {},
+    priority: 4,
+    enqueuedAt: 0,
+    keep: { completed: 0, dead: 0 },
+  },
+  course: FRESH,
+  due: 0,
+}

@@ -2,7 +2,7 @@
 // urgent and on its way.
 import type { RabbitDelivery } from './delivery.js'
 import { createReserve } from './reserve.js'
-import type { TapKind } from './taps.js'
+import type { Tap, TapKind } from './taps.js'
 
 const RANK: Readonly<Record<TapKind, number>> = { suspect: 0, high: 1, queue: 2, subscription: 2, low: 3 }
 /** The broker gives what follows upon an acknowledged job within so many milliseconds. */
@@ -18,8 +18,12 @@ export interface Ready {
   /** All that fit are out, and not to be handed over. */
   remove(which: (one: RabbitDelivery) => boolean): RabbitDelivery[]
   all(): RabbitDelivery[]
+  /** The broker has given one, whatever becomes of it. */
+  came(tap: Tap): void
   /** One that was handed over has left its place. */
   left(delivery: RabbitDelivery): void
+  /** So many more were asked for. */
+  expect(tap: Tap, jobs: number): void
   /** Places that what is more urgent than this may want at once. */
   keptFrom(kind: TapKind): number
   /** How many lie ready that are as urgent as this, or more. */
@@ -32,6 +36,13 @@ export function createReady(): Ready {
   const reserves = lists.map(() => createReserve(FOLLOWS))
   let size = 0
 
+  /** Of the most urgent one; as many as there are ranks when nothing is ready. */
+  function firstRank(): number {
+    let rank = 0
+    while (rank < lists.length && lists[rank]!.length === 0) rank += 1
+    return rank
+  }
+
   return {
     get size() {
       return size
@@ -40,10 +51,9 @@ export function createReady(): Ready {
       lists[RANK[delivery.sub.tap.kind]]!.push(delivery)
       size += 1
     },
-    first: () => lists.find((list) => list.length > 0)?.[0]!.sub.tap.kind,
+    first: () => lists[firstRank()]?.[0]!.sub.tap.kind,
     take() {
-      const rank = lists.findIndex((list) => list.length > 0)
-      reserves[rank]!.taken()
+      const rank = firstRank()
       size -= 1
       return lists[rank]!.shift()!
     },
@@ -59,10 +69,16 @@ export function createReady(): Ready {
       return out
     },
     all: () => lists.flat(),
+    came: ({ kind }) => reserves[RANK[kind]]!.came(),
+    expect({ kind }, jobs) {
+      if (kind !== 'suspect') reserves[RANK[kind]]!.expect(jobs)
+    },
     left({ sub }) {
-      // Who had not given all it may has no more to give; and suspects are not hurried.
-      if (sub === sub.tap.sub && sub.unsettled >= sub.limit && sub.tap.kind !== 'suspect')
-        reserves[RANK[sub.tap.kind]]!.left()
+      const { kind } = sub.tap
+      const reserve = reserves[RANK[kind]]!
+      // Who gives less than it may, also of what was acknowledged just now, has no more to give. Suspects are not hurried.
+      const owed = sub.unsettled >= sub.limit || sub.unsettled + reserve.kept() >= sub.limit
+      if (owed && sub === sub.tap.sub && kind !== 'suspect') reserve.expect(1)
     },
     keptFrom(kind) {
       let kept = 0

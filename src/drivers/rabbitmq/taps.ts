@@ -25,6 +25,8 @@ export interface Tap {
   sub: Sub | undefined
   /** Being opened or closed. */
   busy: boolean
+  /** The broker has ended it. It is not opened before its queue is known to be there again. */
+  ended: boolean
   /** Unsettled messages of it, of all its subs. */
   unsettled: number
 }
@@ -41,12 +43,16 @@ const SLOW = 10_000
 export interface Taps {
   readonly all: readonly Tap[]
   add(tap: { kind: TapKind; queue: string; subscription?: string }): void
+  /** Whether it may give more than it has been asked for, at this prefetch. */
+  wants(tap: Tap, prefetch: number): boolean
   /** Open what is closed, and give more to what has given all it may. `true`: something was closed. */
   open(prefetch: number, hasRoom: (kind: TapKind) => boolean): boolean
   /** Take nothing from it any more. */
   close(tap: Tap): Promise<void>
   /** The channel that they are on. */
   attach(channel: Channel | undefined): void
+  /** Their queues are there again; those of taps that do not fit are not, and nothing more comes from them. */
+  found(isThere: (tap: Tap) => boolean): void
   /** Resolves when nothing is being opened or closed. */
   quiet(): Promise<void>
 }
@@ -59,6 +65,8 @@ export function createTaps(o: {
   onSlow(tap: Tap, ms: number): void
   /** It could not be opened; the channel is closed by then. */
   onError(error: unknown): void
+  /** It is about to be asked for so many more. */
+  onMore(tap: Tap, jobs: number): void
   /** A tap was opened or closed. */
   onDone(): void
 }): Taps {
@@ -76,6 +84,7 @@ export function createTaps(o: {
     chain = chain
       .then(async () => {
         if (old) await mine.cancel(old.tag)
+        if (tap.ended) return // meanwhile: asked for now, it would close the channel
         const sub: Sub = { tap, tag: randomUUID(), limit, since: performance.now(), unsettled: 0, passed: 0 }
         const prefetch = mine.prefetch(limit, false)
         const consume = mine.consume(tap.queue, (message) => got(mine, sub, message), { consumerTag: sub.tag })
@@ -84,6 +93,7 @@ export function createTaps(o: {
         if (channel === mine && !gone.delete(sub.tag)) tap.sub = sub
       })
       .catch((error: unknown) => {
+        if ((error as { code?: unknown }).code === 404) tap.ended = true
         if (channel === mine) o.onError(error)
       })
       .finally(() => done(tap))
@@ -107,12 +117,19 @@ export function createTaps(o: {
     }
     if (sub.tap.sub === sub) sub.tap.sub = undefined
     else gone.add(sub.tag)
+    sub.tap.ended = true
     o.onCancelled(sub.tap)
+  }
+
+  function wants(tap: Tap, prefetch: number): boolean {
+    if (tap.ended || (tap.sub && tap.sub.unsettled < tap.sub.limit)) return false
+    return limitOf(tap, prefetch) > 0
   }
 
   return {
     all,
-    add: (tap) => void all.push({ ...tap, sub: undefined, busy: false, unsettled: 0 }),
+    wants,
+    add: (tap) => void all.push({ ...tap, sub: undefined, busy: false, ended: false, unsettled: 0 }),
     attach(next) {
       channel = next
       gone.clear()
@@ -124,10 +141,9 @@ export function createTaps(o: {
     open(prefetch, hasRoom) {
       let anew = false
       for (const tap of all) {
-        if (tap.busy) continue
-        if (tap.sub && tap.sub.unsettled < tap.sub.limit) continue
+        if (tap.busy || !wants(tap, prefetch) || !hasRoom(tap.kind)) continue
         const limit = limitOf(tap, prefetch)
-        if (limit <= 0 || !hasRoom(tap.kind)) continue
+        o.onMore(tap, limit)
         anew ||= !tap.sub
         openOne(tap, limit)
       }
@@ -141,8 +157,15 @@ export function createTaps(o: {
       tap.sub = undefined
       tap.busy = true
       const closing = mine.cancel(sub.tag).catch(() => {})
-      chain = chain.then(() => closing).finally(() => done(tap))
+      chain = chain.then(() => closing)
       await closing
+      done(tap)
+    },
+    found(isThere) {
+      for (const tap of all.filter(({ ended }) => ended)) {
+        tap.ended = false
+        if (!isThere(tap)) all.splice(all.indexOf(tap), 1)
+      }
     },
     async quiet() {
       await chain
