@@ -168,14 +168,24 @@ describe.skipIf(!there)('a RabbitMQ of its own', { timeout: 150_000 }, () => {
       }
       const job = envelope()
       await drivers[0]!.broker.publish({ envelopes: [job] })
-      for (const crashes of [undefined, 0, 1, 2]) {
-        const [delivery] = await vi.waitUntil(() => taken.length > 0 && taken.splice(0), { timeout: 30_000 })
-        expect(delivery).toMatchObject({ suspect: crashes !== undefined, crashes: crashes ?? 0 })
-        if (crashes === 2) await delivery!.ack()
-        else await closeConnections()
+      const next = () => vi.waitUntil(() => taken.shift(), { timeout: 30_000 })
+      for (let losses = 0; losses < 3; losses++) {
+        const delivery = await next()
+        expect(delivery.suspect).toBe(losses > 0)
+        // Not more: whoever gives it on may lose his own link before the acknowledgement, which makes two of it that were
+        // each lost less often.
+        expect(delivery.crashes).toBeLessThanOrEqual(Math.max(0, losses - 1))
+        taken.length = 0
+        await closeConnections()
       }
+      // It may also have been given to a link that was about to be cut, whose acknowledgement is refused.
+      const ended = async (): Promise<boolean> =>
+        (await next()).ack().then(
+          () => true,
+          () => false,
+        )
+      await vi.waitUntil(ended, { timeout: 60_000 })
       expect((await drivers[0]!.deadLetters!.list({ limit: 10 })).jobs).toEqual([])
-      expect(taken).toEqual([])
     } finally {
       await Promise.all(drivers.map((driver) => driver.close()))
     }
