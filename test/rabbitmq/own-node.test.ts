@@ -1,5 +1,6 @@
 // What would disturb everybody on a shared broker: restarts and memory alarms, on a RabbitMQ of this file's own.
 import { afterAll, describe, expect, it, vi } from 'vitest'
+import { newId } from '../../src/core/id.js'
 import type { Delivery } from '../../src/driver/driver.js'
 import { guard } from '../../src/driver/guard.js'
 import { refusalError } from '../../src/drivers/rabbitmq/errors.js'
@@ -156,38 +157,35 @@ describe.skipIf(!there)('a RabbitMQ of its own', { timeout: 150_000 }, () => {
     }
   })
 
-  it('counts one crash for each time that a suspect is lost, whoever else it is handed to while all links are cut', async () => {
-    const { url, closeConnections } = await starting!
-    const taken: Delivery[] = []
-    const drivers = Array.from({ length: 6 }, () => guard(rabbitmq(optionsFromUrl(url))))
-    try {
-      for (const driver of drivers) {
-        await driver.connect({ migrate: true, publishTimeout: 10_000, log: () => {} })
-        const onDelivery = (delivery: Delivery) => void taken.push(delivery)
-        await driver.broker.consume({ queue: 'q', worker: 'w', prefetch: 10, onDelivery })
+  // Alone, RabbitMQ hands over at least once: who gives a job on and loses his link before the acknowledgement makes two of it,
+  // each with its own count. That is none of this case, so it is tried again then, in a queue of its own.
+  it(
+    'counts one crash for each time that a suspect is lost, whoever else it is handed to while all links are cut',
+    { timeout: 150_000, retry: 8 },
+    async () => {
+      const queue = `lost-${newId()}`
+      const { url, closeConnections } = await starting!
+      const taken: Delivery[] = []
+      const drivers = Array.from({ length: 6 }, () => guard(rabbitmq(optionsFromUrl(url))))
+      try {
+        for (const driver of drivers) {
+          await driver.connect({ migrate: true, publishTimeout: 10_000, log: () => {} })
+          const onDelivery = (delivery: Delivery) => void taken.push(delivery)
+          await driver.broker.consume({ queue, worker: 'w', prefetch: 10, onDelivery })
+        }
+        const job = envelope({ queue })
+        await drivers[0]!.broker.publish({ envelopes: [job] })
+        for (const crashes of [undefined, 0, 1, 2]) {
+          const [delivery] = await vi.waitUntil(() => taken.length > 0 && taken.splice(0), { timeout: 30_000 })
+          expect(delivery).toMatchObject({ suspect: crashes !== undefined, crashes: crashes ?? 0 })
+          if (crashes === 2) await delivery!.ack()
+          else await closeConnections()
+        }
+        expect((await drivers[0]!.deadLetters!.list({ ids: [job.id], limit: 10 })).jobs).toEqual([])
+        expect(taken).toEqual([])
+      } finally {
+        await Promise.all(drivers.map((driver) => driver.close()))
       }
-      const job = envelope()
-      await drivers[0]!.broker.publish({ envelopes: [job] })
-      const next = () => vi.waitUntil(() => taken.shift(), { timeout: 30_000 })
-      for (let losses = 0; losses < 3; losses++) {
-        const delivery = await next()
-        expect(delivery.suspect).toBe(losses > 0)
-        // Not more: whoever gives it on may lose his own link before the acknowledgement, which makes two of it that were
-        // each lost less often.
-        expect(delivery.crashes).toBeLessThanOrEqual(Math.max(0, losses - 1))
-        taken.length = 0
-        await closeConnections()
-      }
-      // It may also have been given to a link that was about to be cut, whose acknowledgement is refused.
-      const ended = async (): Promise<boolean> =>
-        (await next()).ack().then(
-          () => true,
-          () => false,
-        )
-      await vi.waitUntil(ended, { timeout: 60_000 })
-      expect((await drivers[0]!.deadLetters!.list({ limit: 10 })).jobs).toEqual([])
-    } finally {
-      await Promise.all(drivers.map((driver) => driver.close()))
-    }
-  })
+    },
+  )
 })
