@@ -50,7 +50,14 @@ export function openPlace(): Place {
   const running = new Set<Running>()
 
   function start(args: readonly string[], o: RunOptions = {}): Running {
-    const { MILLRACE_URL: _url, MILLRACE_STORE: _store, FORCE_COLOR: _color, CI: _ci, ...env } = process.env
+    const {
+      MILLRACE_URL: _url,
+      MILLRACE_STORE: _store,
+      MILLRACE_NAMESPACE: _name,
+      FORCE_COLOR: _color,
+      CI: _ci,
+      ...env
+    } = process.env
     const command = [process.execPath, BIN, ...args]
     const quoted = command.map((part) => `'${part}'`).join(' ')
     const [program, ...rest] = o.terminal ? [SCRIPT, '-qec', `stty cols 80; ${quoted}`, '/dev/null'] : command

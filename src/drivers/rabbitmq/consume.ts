@@ -229,7 +229,9 @@ export async function startConsumer(o: ConsumeOptions, parts: ConsumerParts): Pr
     while (handed < prefetch && !stopped && beginning === 0) {
       const kind = ready.first()
       if (!kind) break
-      if (taps.all.some((tap) => isMoreUrgent(tap.kind, kind) && tap.kind !== 'suspect' && taps.wants(tap, prefetch))) {
+      if (
+        taps.all.some((tap) => isMoreUrgent(tap.kind, kind) && tap.kind !== 'suspect' && taps.more(tap, prefetch) > 0)
+      ) {
         openSoon() // nobody has asked for what is more urgent
         break
       }

@@ -77,8 +77,7 @@ export function createReady(): Ready {
       const { kind } = sub.tap
       const reserve = reserves[RANK[kind]]!
       // Who gives less than it may, also of what was acknowledged just now, has no more to give. Suspects are not hurried.
-      const owed = sub.unsettled >= sub.limit || sub.unsettled + reserve.kept() >= sub.limit
-      if (owed && sub === sub.tap.sub && kind !== 'suspect') reserve.expect(1)
+      if (sub === sub.tap.sub && kind !== 'suspect' && sub.unsettled + reserve.kept() >= sub.limit) reserve.expect(1)
     },
     keptFrom(kind) {
       let kept = 0

@@ -43,8 +43,8 @@ const SLOW = 10_000
 export interface Taps {
   readonly all: readonly Tap[]
   add(tap: { kind: TapKind; queue: string; subscription?: string }): void
-  /** Whether it may give more than it has been asked for, at this prefetch. */
-  wants(tap: Tap, prefetch: number): boolean
+  /** How many more it is to be asked for, at this prefetch; 0 while it has not given all it may. */
+  more(tap: Tap, prefetch: number): number
   /** Open what is closed, and give more to what has given all it may. `true`: something was closed. */
   open(prefetch: number, hasRoom: (kind: TapKind) => boolean): boolean
   /** Take nothing from it any more. */
@@ -121,14 +121,14 @@ export function createTaps(o: {
     o.onCancelled(sub.tap)
   }
 
-  function wants(tap: Tap, prefetch: number): boolean {
-    if (tap.ended || (tap.sub && tap.sub.unsettled < tap.sub.limit)) return false
-    return limitOf(tap, prefetch) > 0
+  function more(tap: Tap, prefetch: number): number {
+    if (tap.ended || (tap.sub && tap.sub.unsettled < tap.sub.limit)) return 0
+    return Math.max(0, limitOf(tap, prefetch))
   }
 
   return {
     all,
-    wants,
+    more,
     add: (tap) => void all.push({ ...tap, sub: undefined, busy: false, ended: false, unsettled: 0 }),
     attach(next) {
       channel = next
@@ -141,8 +141,8 @@ export function createTaps(o: {
     open(prefetch, hasRoom) {
       let anew = false
       for (const tap of all) {
-        if (tap.busy || !wants(tap, prefetch) || !hasRoom(tap.kind)) continue
-        const limit = limitOf(tap, prefetch)
+        const limit = tap.busy ? 0 : more(tap, prefetch)
+        if (limit === 0 || !hasRoom(tap.kind)) continue
         o.onMore(tap, limit)
         anew ||= !tap.sub
         openOne(tap, limit)
